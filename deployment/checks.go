@@ -1,0 +1,146 @@
+package deployment
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Checks are the verdicts on one candidate, by name (datarobot.md section 4).
+type Checks map[CheckName]Check
+
+// CheckName names one check. Names are on the wire.
+type CheckName string
+
+// The checks of a model file against what is declared of it.
+const (
+	CheckArtifact         CheckName = "artifact"         // the bytes are those the command names
+	CheckFormat           CheckName = "format"           // the file is what its format says
+	CheckPrediction       CheckName = "prediction"       // the model answers a prediction
+	CheckDeclaredFeatures CheckName = "declaredFeatures" // the declared features are the file's
+	CheckDeclaredTarget   CheckName = "declaredTarget"   // the declared target fits the file
+)
+
+// Check is one verdict.
+type Check struct {
+	Status  CheckStatus `json:"status"`
+	Message string      `json:"message"`
+}
+
+// CheckStatus is how a check ended. The worst one is the verdict of all.
+type CheckStatus string
+
+// The check statuses.
+const (
+	Passing CheckStatus = "passing"
+	Warning CheckStatus = "warning"
+	Failing CheckStatus = "failing"
+)
+
+// Status is the verdict of all checks together: failing if any fails, else
+// warning if any warns, else passing (datarobot.md R14).
+func (c Checks) Status() CheckStatus {
+	worst := Passing
+	for _, check := range c {
+		switch {
+		case check.Status == Failing:
+			return Failing
+		case check.Status == Warning:
+			worst = Warning
+		}
+	}
+	return worst
+}
+
+// Rejection is what failing checks come to, or nil when none fails.
+func (c Checks) Rejection() *Rejection {
+	var findings []Finding
+	for name, check := range c {
+		if check.Status == Failing {
+			findings = append(findings, Finding{Code: CodeChecksFailing, Path: name.path(), Message: check.Message})
+		}
+	}
+	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.Path+a.Message, b.Path+b.Message) })
+	return RejectAll("the model does not pass its checks", findings)
+}
+
+// path is the member of the command's data that the check is about.
+func (n CheckName) path() string {
+	switch n {
+	case CheckDeclaredFeatures:
+		return "model.features"
+	case CheckDeclaredTarget:
+		return "model.target"
+	default:
+		return "model.artifact"
+	}
+}
+
+// CheckFile compares what is declared of a model with what its file says.
+func CheckFile(m Model, file Inspection) Checks {
+	return Checks{
+		CheckArtifact:         {Passing, fmt.Sprintf("The artifact has %d bytes and digest %s.", m.Artifact.Size, m.Artifact.Digest)},
+		CheckFormat:           checkFormat(file),
+		CheckPrediction:       {Passing, "The model answers predictions."},
+		CheckDeclaredFeatures: checkFeatures(m.FeatureNames(), file),
+		CheckDeclaredTarget:   checkTarget(m.Target, file),
+	}
+}
+
+// CheckRejected is what a rejection that came up while the file was looked at
+// says as checks: the one it belongs to fails, and those before it pass.
+func CheckRejected(r *Rejection) Checks {
+	failing := Check{Failing, r.Error()}
+	switch r.Code {
+	case CodeArtifactInvalid, CodeUnsupportedArtifact:
+		return Checks{CheckArtifact: {Passing, "The artifact is the one the command names."}, CheckFormat: failing}
+	case CodeModelCannotPredict:
+		return Checks{
+			CheckArtifact:   {Passing, "The artifact is the one the command names."},
+			CheckFormat:     {Passing, "The file is of the declared format."},
+			CheckPrediction: failing,
+		}
+	default:
+		return Checks{CheckArtifact: failing}
+	}
+}
+
+func checkFormat(file Inspection) Check {
+	if len(file.Warnings) > 0 {
+		return Check{Warning, strings.Join(file.Warnings, " ")}
+	}
+	return Check{Passing, fmt.Sprintf("The file is a %s model with objective %s.", file.Format, file.Objective)}
+}
+
+func checkFeatures(declared []string, file Inspection) Check {
+	if len(declared) != file.Features {
+		return Check{Failing, fmt.Sprintf("expected the %d features that the file needs per row, got %d declared", file.Features, len(declared))}
+	}
+	if len(file.FeatureNames) == 0 {
+		return Check{Passing, fmt.Sprintf("The file needs %d values per row and names none.", file.Features)}
+	}
+	for i, name := range file.FeatureNames {
+		if declared[i] != name {
+			return Check{Failing, fmt.Sprintf("expected feature %d to be %q as in the file, got %q", i, name, declared[i])}
+		}
+	}
+	return Check{Passing, fmt.Sprintf("The %d declared features are those of the file, in its order.", file.Features)}
+}
+
+func checkTarget(t Target, file Inspection) Check {
+	if len(file.TargetTypes) > 0 && !slices.Contains(file.TargetTypes, t.Type) {
+		return Check{Failing, fmt.Sprintf("expected a target of type %s, which objective %s is for, got %s", join(file.TargetTypes, " or "), file.Objective, t.Type)}
+	}
+	if file.Classes > 0 && len(t.Classes) > 0 && len(t.Classes) != file.Classes {
+		return Check{Failing, fmt.Sprintf("expected the %d classes that the file tells apart, got %d: %s", file.Classes, len(t.Classes), strings.Join(t.Classes, ", "))}
+	}
+	return Check{Passing, fmt.Sprintf("Target %s of type %s fits the file.", t.Name, t.Type)}
+}
+
+func join[S ~string](list []S, separator string) string {
+	parts := make([]string, len(list))
+	for i, s := range list {
+		parts[i] = string(s)
+	}
+	return strings.Join(parts, separator)
+}

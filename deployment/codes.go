@@ -1,0 +1,81 @@
+package deployment
+
+// Code names what went wrong. Codes are on the wire: they are never renamed and
+// never removed, only added (deeploy.md section 10, datarobot.md R22).
+type Code string
+
+// Class groups the codes by what the sender can do about them; it corresponds
+// to an HTTP status (datarobot.md R22).
+type Class string
+
+// The classes.
+const (
+	ClassInvalid   Class = "invalid"   // 422: the request is wrong
+	ClassForbidden Class = "forbidden" // 403: the sender may not
+	ClassNotFound  Class = "not_found" // 404: what it is about does not exist
+	ClassConflict  Class = "conflict"  // 409: not in this state
+	ClassInternal  Class = "internal"  // 500: an effect did not succeed
+)
+
+// The codes.
+const (
+	// The message is not a command that can be carried out.
+	CodeNotCloudEvent    Code = "not_cloudevent"
+	CodeInvalidEvent     Code = "invalid_event"
+	CodeSubjectMismatch  Code = "subject_mismatch"
+	CodeTypeMismatch     Code = "type_mismatch"
+	CodeInvalidName      Code = "invalid_name"
+	CodeUnknownOperation Code = "unknown_operation"
+	CodeTooLarge         Code = "too_large"
+	CodeIDReused         Code = "id_reused"
+
+	// The data of the command is wrong.
+	CodeInvalidField Code = "invalid_field"
+	CodeMissingField Code = "missing_field"
+	CodeUnknownField Code = "unknown_field"
+	CodeUnknownEnum  Code = "unknown_enum"
+
+	// The state does not allow it.
+	CodeDeploymentExists   Code = "deployment_exists"
+	CodeDeploymentNotFound Code = "deployment_not_found"
+	CodeModelExists        Code = "model_exists"
+	CodeModelNotFound      Code = "model_not_found"
+	CodeIsCurrentModel     Code = "is_current_model"
+
+	// The artifact is not what the command says.
+	CodeURLInvalid          Code = "url_invalid"
+	CodeURLNotAllowed       Code = "url_not_allowed"
+	CodeArtifactNotFound    Code = "artifact_not_found"
+	CodeArtifactForbidden   Code = "artifact_forbidden"
+	CodeArtifactTooLarge    Code = "artifact_too_large"
+	CodeDigestMismatch      Code = "digest_mismatch"
+	CodeSizeMismatch        Code = "size_mismatch"
+	CodeUnsupportedArtifact Code = "unsupported_artifact"
+	CodeArtifactInvalid     Code = "artifact_invalid"
+	CodeModelCannotPredict  Code = "model_cannot_predict"
+	CodeChecksFailing       Code = "checks_failing"
+
+	// An effect did not succeed.
+	CodeStoreUnavailable  Code = "store_unavailable"
+	CodeServerUnavailable Code = "prediction_server_unavailable"
+	CodeServerFailed      Code = "prediction_server_failed"
+	CodeAttemptsExhausted Code = "attempts_exhausted"
+	CodePanic             Code = "panic"
+	CodeWorkerStopped     Code = "worker_stopped"
+)
+
+// Class is the class of the code.
+func (c Code) Class() Class {
+	switch c {
+	case CodeDeploymentNotFound, CodeModelNotFound:
+		return ClassNotFound
+	case CodeDeploymentExists, CodeModelExists, CodeIsCurrentModel, CodeIDReused:
+		return ClassConflict
+	case CodeURLNotAllowed:
+		return ClassForbidden
+	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped:
+		return ClassInternal
+	default:
+		return ClassInvalid
+	}
+}

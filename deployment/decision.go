@@ -1,0 +1,105 @@
+package deployment
+
+import "time"
+
+// Command is one request for a change, as a decision sees it.
+type Command struct {
+	Kind  Kind
+	Name  Name // of the deployment or model it is about
+	Op    string
+	Token string    // identifies the command: 26 characters
+	By    string    // CloudEvents source: who asks
+	At    time.Time // when the command was stored, by the broker's clock
+}
+
+// Subject is what a command is about, as the ledger has it. At most one of the
+// two is set; neither is set when it does not exist yet.
+type Subject struct {
+	Deployment *State
+	Model      *Model
+}
+
+// Facts are what a decision may know of other things. They are as of the
+// command's place in the stream, never newer.
+type Facts struct {
+	Model      *Model      // the model the command names by id; nil: there is none
+	Inspection *Inspection // what the model's file says; nil: not looked at yet
+}
+
+// Decision is what a command comes to. It is reached twice when the file of a
+// model matters: the first one has Inspect set and nothing is final but the
+// refusal; the second one is made with Facts.Inspection.
+type Decision struct {
+	Inspect *Model // look at this model's file, then decide again
+	Shown   *State // the deployment while effects run; nil: as before
+
+	After       Subject      // when the command has completed
+	Changed     bool         // false: it was so already
+	Checks      Checks       // what was checked; published as `validated`
+	Effects     []Effect     // what has to be made true before the command has completed
+	Registered  *Model       // the model this command brought in
+	Replacement *Replacement // of the model that served
+}
+
+// Effect is something that has to be made true outside of the ledger. Effects
+// are level-shaped: making one true twice is the same as once.
+//
+//sumtype:decl
+type Effect interface{ effect() }
+
+// Serve makes the deployment's predictions come from Model.
+type Serve struct{ Model ModelRef }
+
+func (Serve) effect() {}
+
+// Replacement is a change of the model that serves (datarobot.md R16).
+type Replacement struct {
+	OldModel   Name   `json:"oldModel"`
+	NewModel   Name   `json:"newModel"`
+	Reason     Reason `json:"reason"`
+	ReasonText string `json:"reasonText,omitempty"`
+}
+
+// Reason is why a model is replaced, in DataRobot's words (datarobot.md R9).
+type Reason string
+
+// The reasons.
+const (
+	ReasonAccuracy         Reason = "ACCURACY"
+	ReasonDataDrift        Reason = "DATA_DRIFT"
+	ReasonErrors           Reason = "ERRORS"
+	ReasonScheduledRefresh Reason = "SCHEDULED_REFRESH"
+	ReasonScoringSpeed     Reason = "SCORING_SPEED"
+	ReasonDeprecation      Reason = "DEPRECATION"
+	ReasonOther            Reason = "OTHER"
+)
+
+// Reasons are all reasons, in the order in which they are shown to people.
+func Reasons() []Reason {
+	return []Reason{
+		ReasonAccuracy, ReasonDataDrift, ReasonErrors, ReasonScheduledRefresh,
+		ReasonScoringSpeed, ReasonDeprecation, ReasonOther,
+	}
+}
+
+// AfterFailure is the deployment after an effect did not succeed: what it was
+// before, with the failure noted. One that was to be new is kept as failed, so
+// that it can be seen and tried again.
+func AfterFailure(before, shown *State, cmd Command, code Code, message string) *State {
+	after := before.Clone()
+	if after == nil {
+		if after = shown.Clone(); after == nil {
+			return nil // about a model: it stays unregistered
+		}
+		after.Status, after.Target, after.Revision = StatusFailed, nil, 0
+	}
+	after.LastFailure = &LastFailure{Code: string(code), Message: message, At: cmd.At, Command: cmd.Token}
+	after.touch(cmd)
+	return after
+}
+
+// touch notes a change of the state and who asked for it.
+func (s *State) touch(cmd Command) {
+	s.Revision++
+	s.UpdatedAt, s.UpdatedBy = cmd.At, cmd.By
+}

@@ -1,0 +1,78 @@
+package deployment
+
+import "time"
+
+// State is the committed state of a deployment: what the newest terminal event
+// of the deployment says. A deployment that does not exist has no State (nil).
+type State struct {
+	Name          Name          `json:"name"`
+	Label         string        `json:"label"`
+	Description   *string       `json:"description"`
+	Status        Status        `json:"status"`
+	Model         *ModelRef     `json:"model"`              // what serves now
+	Target        *ModelRef     `json:"target,omitempty"`   // what is being rolled out, while it is
+	Previous      *ModelRef     `json:"previous,omitempty"` // what served before, for rollback
+	DriftTracking DriftTracking `json:"driftTracking"`
+	LastFailure   *LastFailure  `json:"lastFailure,omitempty"`
+	Generation    uint64        `json:"generation"` // counts changes of what is served
+	Revision      uint64        `json:"revision"`   // counts changes of this state
+	CreatedAt     time.Time     `json:"createdAt"`
+	CreatedBy     string        `json:"createdBy"` // CloudEvents source of the command
+	UpdatedAt     time.Time     `json:"updatedAt"`
+	UpdatedBy     string        `json:"updatedBy"`
+}
+
+// Status is the condition of a deployment.
+type Status string
+
+// The statuses. Deploying and replacing are shown while an operation runs;
+// active and failed are what it can end in.
+const (
+	StatusDeploying Status = "deploying"
+	StatusActive    Status = "active"
+	StatusReplacing Status = "replacing"
+	StatusFailed    Status = "failed"
+)
+
+// DriftTracking says which kinds of drift are computed for a deployment. Both
+// are off for a new one (datarobot.md R18).
+type DriftTracking struct {
+	TargetDrift  DriftSetting `json:"targetDrift"`
+	FeatureDrift DriftSetting `json:"featureDrift"`
+}
+
+// DriftSetting is one drift switch.
+type DriftSetting struct {
+	Enabled bool `json:"enabled"`
+}
+
+// LastFailure is the newest operation on a deployment whose effect did not succeed.
+type LastFailure struct {
+	Code    string    `json:"code"`
+	Message string    `json:"message"`
+	At      time.Time `json:"at"`
+	Command string    `json:"command"` // command token
+}
+
+// Serves reports whether the deployment has a model that answers predictions.
+func (s *State) Serves() bool { return s != nil && s.Model != nil }
+
+// Clone is a copy that shares nothing with the original. The clone of nil is
+// nil.
+func (s *State) Clone() *State {
+	if s == nil {
+		return nil
+	}
+	c := *s
+	c.Model, c.Target, c.Previous = s.Model.clone(), s.Target.clone(), s.Previous.clone()
+	c.Description, c.LastFailure = clone(s.Description), clone(s.LastFailure)
+	return &c
+}
+
+func clone[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}
