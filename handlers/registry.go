@@ -1,0 +1,82 @@
+// Package handlers holds the operations: one file each, with the data of its
+// command and the pure decision what the command comes to. To add an operation,
+// write its file, its schemas, and one line in All.
+package handlers
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/slipway-ml/slipway/deployment"
+)
+
+// All are the operations, in the order in which documents list them.
+func All() []Operation {
+	return []Operation{
+		register(),
+		deploy(),
+		replace(),
+	}
+}
+
+// Operation is one thing that can be asked of a deployment or model.
+type Operation struct {
+	Kind    deployment.Kind
+	Op      string // one subject token
+	Purpose string // one sentence, for documents
+	Example any    // data of a command, for documents and tests
+
+	// Names returns the id of the registered model that data names, "" if none.
+	Names func(data json.RawMessage) (deployment.Name, error)
+
+	// Decide is pure: the same input gives the same decision, and the input is
+	// left as it was. Its error is a *deployment.Rejection.
+	Decide func(deployment.Subject, deployment.Facts, deployment.Command, json.RawMessage) (deployment.Decision, error)
+}
+
+// payload is the data of a command.
+type payload interface {
+	names() deployment.Name
+}
+
+// define makes an Operation of a decision over typed data.
+func define[P payload](
+	kind deployment.Kind, op, purpose string, example P,
+	decide func(deployment.Subject, deployment.Facts, deployment.Command, P) (deployment.Decision, error),
+) Operation {
+	read := func(data json.RawMessage) (p P, err error) {
+		if err := json.Unmarshal(data, &p); err != nil {
+			return p, deployment.Reject(deployment.CodeInvalidField, "", "read data of %s %s: %v", op, kind, err)
+		}
+		return p, nil
+	}
+	return Operation{
+		Kind: kind, Op: op, Purpose: purpose, Example: example,
+		Names: func(data json.RawMessage) (deployment.Name, error) {
+			p, err := read(data)
+			if err != nil {
+				return "", err
+			}
+			return p.names(), nil
+		},
+		Decide: func(s deployment.Subject, f deployment.Facts, c deployment.Command, data json.RawMessage) (deployment.Decision, error) {
+			p, err := read(data)
+			if err != nil {
+				return deployment.Decision{}, err
+			}
+			return decide(s, f, c, p)
+		},
+	}
+}
+
+// Find returns the operation that kind and op name.
+func Find(operations []Operation, kind deployment.Kind, op string) (Operation, error) {
+	known := ""
+	for _, o := range operations {
+		if o.Kind == kind && o.Op == op {
+			return o, nil
+		}
+		known += fmt.Sprintf(" %s.%s", o.Kind, o.Op)
+	}
+	return Operation{}, deployment.Reject(deployment.CodeUnknownOperation, "", "operation %s.%s: expected one of%s", kind, op, known)
+}
