@@ -1,0 +1,147 @@
+package events
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"slices"
+	"strings"
+	"time"
+
+	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
+)
+
+// Command is a request as its CloudEvent says it.
+type Command struct {
+	Type    Type
+	Source  string
+	ID      string
+	Subject string
+	Time    time.Time // zero when the event has none
+	Data    json.RawMessage
+
+	CorrelationID string // of the event, else its own id
+	TraceParent   string
+	TraceState    string
+	Expires       time.Time // zero: never
+}
+
+// Problem is an attribute of an event that is not as it has to be. Attribute is
+// "" when the message cannot be read as an event at all.
+type Problem struct {
+	Attribute string
+	Message   string
+}
+
+// InvalidError says everything that keeps a message from being a command.
+type InvalidError struct{ Problems []Problem }
+
+func (e *InvalidError) Error() string {
+	parts := make([]string, len(e.Problems))
+	for i, p := range e.Problems {
+		parts[i] = p.Message
+	}
+	return strings.Join(parts, "; ")
+}
+
+// ReadCommand reads a command from a NATS message. Its error is an
+// *InvalidError; the Command then holds what could be read.
+func ReadCommand(header Header, body []byte) (Command, error) {
+	e, err := Decode(header, body)
+	if err != nil {
+		return Command{}, &InvalidError{[]Problem{{"", err.Error()}}}
+	}
+	cmd := Command{Source: e.Source(), ID: e.ID(), Subject: e.Subject(), Time: e.Time(), Data: e.Data()}
+	problems := validate(e)
+	if cmd.Type, err = ParseType(e.Type()); err != nil {
+		problems = append(problems, Problem{"type", err.Error()})
+	} else if cmd.Type.Outcome != Requested {
+		problems = append(problems, Problem{"type", fmt.Sprintf("type %q: expected a command, dev.slipway.%s.%s.requested.v1", e.Type(), cmd.Type.Kind, cmd.Type.Op)})
+	}
+	problems = append(problems, cmd.readExtensions(e.Extensions())...)
+	mediaType, _, _ := mime.ParseMediaType(e.DataContentType())
+	if !isJSON(mediaType) || !isObject(cmd.Data) {
+		problems = append(problems, Problem{"data", fmt.Sprintf("data: expected a JSON object as application/json, got %d bytes of %q", len(cmd.Data), e.DataContentType())})
+	}
+	if len(problems) > 0 {
+		return cmd, &InvalidError{problems}
+	}
+	return cmd, nil
+}
+
+func validate(e cloudevents.Event) []Problem {
+	err := e.Validate()
+	if err == nil {
+		return nil
+	}
+	invalid, ok := err.(cloudevents.ValidationError) //nolint:errorlint // Validate returns it bare
+	if !ok {
+		return []Problem{{"", err.Error()}}
+	}
+	var problems []Problem
+	for attribute, why := range invalid {
+		if attribute == "type" && e.Type() == "" {
+			continue // said by ParseType
+		}
+		problems = append(problems, Problem{attribute, fmt.Sprintf("attribute %s: %s", attribute, why)})
+	}
+	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Attribute, b.Attribute) })
+	return problems
+}
+
+func (c *Command) readExtensions(extensions map[string]any) (problems []Problem) {
+	text := func(name string) string {
+		value, present := extensions[name]
+		if !present {
+			return ""
+		}
+		s, err := types.Format(value)
+		if err != nil {
+			problems = append(problems, Problem{name, fmt.Sprintf("extension %s: %s", name, err)})
+		}
+		return s
+	}
+	c.CorrelationID, c.TraceParent, c.TraceState = text("correlationid"), text("traceparent"), text("tracestate")
+	if c.CorrelationID == "" {
+		c.CorrelationID = c.ID
+	}
+	if expiry := text("expirytime"); expiry != "" {
+		at, err := types.ParseTime(expiry)
+		if err != nil {
+			problems = append(problems, Problem{"expirytime", fmt.Sprintf("extension expirytime %q: expected a time as in RFC 3339", expiry)})
+		}
+		c.Expires = at
+	}
+	return problems
+}
+
+// Token identifies the command: 26 characters that depend on source and id only.
+func (c Command) Token() string { return Token(c.Source, c.ID) }
+
+// Digest identifies what the command says: subject, type and data. Two commands
+// with equal Token and different Digest are an error of the sender. 16
+// hexadecimal digits.
+func (c Command) Digest() string {
+	var data bytes.Buffer
+	if json.Compact(&data, c.Data) != nil {
+		data.Write(c.Data)
+	}
+	sum := sha256.Sum256([]byte(c.Subject + "\x00" + c.Type.String() + "\x00" + data.String()))
+	return hex.EncodeToString(sum[:8])
+}
+
+// Token is the token of the command with this source and id.
+func Token(source, id string) string {
+	sum := sha256.Sum256([]byte(source + "\x00" + id))
+	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
+}
+
+func isObject(data []byte) bool {
+	data = bytes.TrimSpace(data)
+	return len(data) > 0 && data[0] == '{' && json.Valid(data)
+}
