@@ -1,0 +1,150 @@
+package jetstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+)
+
+// Bucket holds JSON values of one type in a KV bucket.
+type Bucket[T any] struct{ kv natsjs.KeyValue }
+
+// OpenBucket opens a bucket, which Provision makes.
+func OpenBucket[T any](ctx context.Context, js natsjs.JetStream, name string) (*Bucket[T], error) {
+	kv, err := js.KeyValue(ctx, name)
+	if err != nil {
+		return nil, fmt.Errorf("open bucket %s: %w", name, err)
+	}
+	return &Bucket[T]{kv: kv}, nil
+}
+
+// Load returns the value of key and its revision; the revision is 0 when there
+// is no such key.
+func (b *Bucket[T]) Load(ctx context.Context, key string) (value T, revision uint64, err error) {
+	entry, err := b.kv.Get(ctx, key)
+	if errors.Is(err, natsjs.ErrKeyNotFound) {
+		return value, 0, nil
+	}
+	if err != nil {
+		return value, 0, b.failed("load", key, err)
+	}
+	if err := json.Unmarshal(entry.Value(), &value); err != nil {
+		return value, 0, b.failed("load", key, err)
+	}
+	return value, entry.Revision(), nil
+}
+
+// Swap stores value if the revision of key is still the given one; 0: if there
+// is no such key.
+func (b *Bucket[T]) Swap(ctx context.Context, key string, value T, revision uint64) (swapped bool, err error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return false, b.failed("store", key, err)
+	}
+	if revision == 0 {
+		_, err = b.kv.Create(ctx, key, text)
+	} else {
+		_, err = b.kv.Update(ctx, key, text, revision)
+	}
+	if isConflict(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, b.failed("store", key, err)
+	}
+	return true, nil
+}
+
+// Put stores value whatever there was.
+func (b *Bucket[T]) Put(ctx context.Context, key string, value T) error {
+	text, err := json.Marshal(value)
+	if err == nil {
+		_, err = b.kv.Put(ctx, key, text)
+	}
+	if err != nil {
+		return b.failed("store", key, err)
+	}
+	return nil
+}
+
+// Delete removes key; that there is none is no error.
+func (b *Bucket[T]) Delete(ctx context.Context, key string) error {
+	if err := b.kv.Delete(ctx, key); err != nil {
+		return b.failed("delete", key, err)
+	}
+	return nil
+}
+
+// List returns the values of all keys that start with prefix, which is "" or
+// ends with a dot.
+func (b *Bucket[T]) List(ctx context.Context, prefix string) (map[string]T, error) {
+	watching, cancel := context.WithCancel(ctx)
+	defer cancel()
+	values, complete := make(map[string]T), false
+	err := b.Watch(watching, prefix, func(key string, value *T) {
+		switch {
+		case key == "":
+			complete = true
+			cancel()
+		case value != nil:
+			values[key] = *value
+		default:
+			delete(values, key)
+		}
+	})
+	if !complete {
+		return nil, err
+	}
+	return values, nil
+}
+
+// Watch calls changed for each key that starts with prefix, which is "" or ends
+// with a dot: first for what there is, then, once, with the key "", then for
+// each change, with nil for a key that was deleted. It returns when ctx ends.
+func (b *Bucket[T]) Watch(ctx context.Context, prefix string, changed func(key string, value *T)) error {
+	watcher, err := b.kv.Watch(ctx, prefix+">")
+	if err != nil {
+		return b.failed("watch", prefix, err)
+	}
+	defer func() { _ = watcher.Stop() }()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case entry, open := <-watcher.Updates():
+			switch {
+			case !open:
+				return b.failed("watch", prefix, errors.New("the watch ended"))
+			case entry == nil:
+				changed("", nil)
+			case entry.Operation() != natsjs.KeyValuePut:
+				changed(entry.Key(), nil)
+			default:
+				var value T
+				if err := json.Unmarshal(entry.Value(), &value); err != nil {
+					return b.failed("watch", entry.Key(), err)
+				}
+				changed(entry.Key(), &value)
+			}
+		}
+	}
+}
+
+func (b *Bucket[T]) failed(verb, key string, err error) error {
+	return fmt.Errorf("%s %s in bucket %s: %w", verb, key, b.kv.Bucket(), err)
+}
+
+// Remove removes key if its revision is still the given one.
+func (b *Bucket[T]) Remove(ctx context.Context, key string, revision uint64) (removed bool, err error) {
+	err = b.kv.Delete(ctx, key, natsjs.LastRevision(revision))
+	if isConflict(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, b.failed("remove", key, err)
+	}
+	return true, nil
+}
