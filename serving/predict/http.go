@@ -1,0 +1,165 @@
+package predict
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// problem is an error with the HTTP status it is answered with.
+type problem struct {
+	status  int
+	message string
+}
+
+func (p *problem) Error() string { return p.message }
+
+func problemf(status int, format string, args ...any) error {
+	return &problem{status: status, message: fmt.Sprintf(format, args...)}
+}
+
+// Handler answers the Open Inference Protocol v2 (serving.md section 6). Every
+// error is answered as {"error": "..."}.
+func (s *Server) Handler() http.Handler {
+	mux := http.NewServeMux()
+	handle := func(method, pattern string, answer func(w http.ResponseWriter, r *http.Request) error) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			err := error(nil)
+			if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
+				err = answer(w, r)
+			} else {
+				w.Header().Set("Allow", method)
+				err = problemf(http.StatusMethodNotAllowed, "%s %s: expected %s", r.Method, r.URL.Path, method)
+			}
+			if err != nil {
+				answerProblem(w, err)
+			}
+		})
+	}
+	handle("GET", "/v2", s.server)
+	handle("GET", "/v2/health/live", s.live)
+	handle("GET", "/v2/health/ready", s.serverReady)
+	handle("GET", "/v2/models", s.models)
+	for _, model := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}"} {
+		handle("GET", model, s.metadata)
+		handle("GET", model+"/ready", s.modelReady)
+		handle("POST", model+"/infer", s.infer)
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		answerProblem(w, problemf(http.StatusNotFound, "%s: no such path", r.URL.Path))
+	})
+	return mux
+}
+
+func (s *Server) server(w http.ResponseWriter, _ *http.Request) error {
+	return answerJSON(w, http.StatusOK, map[string]any{"name": "slipway", "version": s.Version, "extensions": []string{}})
+}
+
+func (s *Server) live(w http.ResponseWriter, _ *http.Request) error {
+	return answerJSON(w, http.StatusOK, map[string]any{"live": true})
+}
+
+func (s *Server) serverReady(w http.ResponseWriter, _ *http.Request) error {
+	ready := s.Ready()
+	return answerJSON(w, readyStatus(w, ready), map[string]any{"ready": ready})
+}
+
+func (s *Server) models(w http.ResponseWriter, _ *http.Request) error {
+	return answerJSON(w, http.StatusOK, map[string]any{"models": append([]string{}, s.names()...)})
+}
+
+// tensor is the metadata of an input or output.
+type tensor struct {
+	Name     string `json:"name"`
+	Datatype string `json:"datatype"`
+	Shape    []int  `json:"shape"` // -1: any number
+}
+
+func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.version(r)
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	outputs := []int{-1}
+	if n := v.model.NumOutputs(); n > 1 {
+		outputs = append(outputs, n)
+	}
+	metadata := map[string]any{
+		"name": r.PathValue("model"), "versions": []string{string(v.id)}, "platform": "xgboost",
+		"inputs":  []tensor{{inputName, "FP32", []int{-1, v.model.NumFeatures()}}},
+		"outputs": []tensor{{outputName, "FP32", outputs}},
+	}
+	if names := v.model.FeatureNames(); len(names) > 0 {
+		metadata["parameters"] = map[string]any{"feature_names": names}
+	}
+	return answerJSON(w, http.StatusOK, metadata)
+}
+
+func (s *Server) modelReady(w http.ResponseWriter, r *http.Request) error {
+	v, err := s.version(r)
+	if p, ok := errors.AsType[*problem](err); ok && p.status != http.StatusServiceUnavailable {
+		return err
+	}
+	if v != nil {
+		v.release()
+	}
+	return answerJSON(w, readyStatus(w, v != nil), map[string]any{"name": r.PathValue("model"), "ready": v != nil})
+}
+
+// version is the version that answers the request, with a reference to release.
+func (s *Server) version(r *http.Request) (*version, error) {
+	name, wanted := r.PathValue("model"), r.PathValue("version")
+	k, err := s.keeper(name)
+	if err != nil {
+		return nil, err
+	}
+	v := k.slot.acquire()
+	if v == nil {
+		return nil, problemf(http.StatusServiceUnavailable, "model %s: not ready", name)
+	}
+	if wanted != "" && wanted != string(v.id) {
+		v.release()
+		return nil, problemf(http.StatusNotFound, "model %s: version %q is not served, %s is", name, wanted, v.id)
+	}
+	return v, nil
+}
+
+// readyStatus is the status of an answer about readiness.
+func readyStatus(w http.ResponseWriter, ready bool) int {
+	if ready {
+		return http.StatusOK
+	}
+	w.Header().Set("Retry-After", retryAfter)
+	return http.StatusServiceUnavailable
+}
+
+const retryAfter = "1" // seconds
+
+func answerProblem(w http.ResponseWriter, err error) {
+	status := http.StatusInternalServerError
+	if p, ok := errors.AsType[*problem](err); ok {
+		status = p.status
+	}
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", retryAfter)
+	}
+	// What cannot be written has nobody to read it.
+	_ = answerJSON(w, status, map[string]string{"error": err.Error()})
+}
+
+func answerJSON(w http.ResponseWriter, status int, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	answer(w, status, text)
+	return nil
+}
+
+func answer(w http.ResponseWriter, status int, text []byte) {
+	w.Header()["Content-Type"] = []string{"application/json"}
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // a client that has gone is no trouble of ours
+}

@@ -1,0 +1,262 @@
+package predict
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// request is a decoded inference request: one input tensor of rows.
+type request struct {
+	id       string
+	hasID    bool
+	input    string    // name of the tensor
+	rows     int       // 1 or more
+	features int       // values per row, 1 or more
+	values   []float32 // row after row; NaN: missing
+}
+
+// decode reads the body of an inference request (serving.md section 6). It
+// reuses the memory of values. Members it does not know have to be JSON and are
+// otherwise ignored, as the protocol leaves room for extensions.
+func (q *request) decode(body []byte) error {
+	*q = request{values: q.values[:0]}
+	d := document(body)
+	var inputs, outputs span
+	end, err := d.object(d.space(0), func(name []byte, value span) (err error) {
+		switch string(name) {
+		case "id":
+			if !d.isNull(value) {
+				q.hasID = true
+				q.id, err = d.text("id", value)
+			}
+		case "parameters":
+			err = d.parameters("parameters", value)
+		case "inputs":
+			err = inputs.set(value)
+		case "outputs":
+			err = outputs.set(value)
+		default:
+			err = d.check(value)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	if end = d.space(end); end < len(d) {
+		return fmt.Errorf("request: more after the end of the object: %s", d.show(end))
+	}
+	if outputs.from > 0 && !d.isNull(outputs) {
+		if err := d.outputs(outputs); err != nil {
+			return err
+		}
+	}
+	if inputs.from == 0 {
+		return fmt.Errorf("inputs: missing")
+	}
+	tensors := 0
+	if err := d.array(inputs.from, func(value span) error {
+		if tensors++; tensors > 1 {
+			return fmt.Errorf("expected one tensor of shape [rows, features], got more")
+		}
+		return q.tensor(d, value)
+	}); err != nil {
+		return fmt.Errorf("inputs: %w", err)
+	}
+	if tensors == 0 {
+		return fmt.Errorf("inputs: expected one tensor, got none")
+	}
+	return nil
+}
+
+// outputs checks that no output is asked for that is not there.
+func (d document) outputs(at span) error {
+	err := d.array(at.from, func(value span) error {
+		var name string
+		_, err := d.object(value.from, func(member []byte, value span) (err error) {
+			switch string(member) {
+			case "name":
+				name, err = d.text("name", value)
+			case "parameters":
+				err = d.parameters("parameters", value)
+			default:
+				err = d.check(value)
+			}
+			return err
+		})
+		if err == nil && name != outputName {
+			err = fmt.Errorf("no output %q, expected %s", name, outputName)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("outputs: %w", err)
+	}
+	return nil
+}
+
+// tensor reads the one input.
+func (q *request) tensor(d document, at span) error {
+	var shape, kind, data span
+	if _, err := d.object(at.from, func(name []byte, value span) (err error) {
+		switch string(name) {
+		case "name":
+			q.input, err = d.text("name", value)
+		case "shape":
+			err = shape.set(value)
+		case "datatype":
+			err = kind.set(value)
+		case "parameters":
+			err = d.parameters("parameters", value)
+		case "data":
+			err = data.set(value)
+		default:
+			err = d.check(value)
+		}
+		return err
+	}); err != nil {
+		return err
+	}
+	switch {
+	case q.input == "":
+		return fmt.Errorf("name: missing")
+	case shape.from == 0:
+		return fmt.Errorf("%s: shape: missing", q.input)
+	case kind.from == 0:
+		return fmt.Errorf("%s: datatype: missing", q.input)
+	case data.from == 0:
+		return fmt.Errorf("%s: data: missing", q.input)
+	}
+	dims, err := q.shape(d, shape)
+	if err != nil {
+		return fmt.Errorf("%s: shape: %w", q.input, err)
+	}
+	name, err := d.text("datatype", kind)
+	if err != nil {
+		return fmt.Errorf("%s: %w", q.input, err)
+	}
+	datatype, known := datatypeNamed(name)
+	if !known {
+		return fmt.Errorf("%s: datatype %q: expected FP32, FP64, BOOL or an INT or UINT of 8 to 64 bits", q.input, name)
+	}
+	if err := q.data(d, data, dims, datatype); err != nil {
+		return fmt.Errorf("%s: data: %w", q.input, err)
+	}
+	return nil
+}
+
+// shape reads [features], which is one row, or [rows, features].
+func (q *request) shape(d document, at span) (dims int, err error) {
+	q.rows = 1
+	if err := d.array(at.from, func(value span) error {
+		token := d[value.from:value.to]
+		n, err := strconv.ParseUint(string(token), 10, 31)
+		_, ok := isNumber(token)
+		switch {
+		case err != nil || !ok:
+			return fmt.Errorf("%s: expected whole numbers", d.show(value.from))
+		case n == 0:
+			return fmt.Errorf("no values: expected 1 or more rows and features")
+		}
+		if dims++; dims == 2 {
+			q.rows = q.features
+		}
+		q.features = int(n)
+		return nil
+	}); err != nil {
+		return 0, err
+	}
+	if dims < 1 || dims > 2 {
+		return 0, fmt.Errorf("%d dimensions: expected [features] or [rows, features]", dims)
+	}
+	return dims, nil
+}
+
+// data reads the values, flat or nested as the shape says.
+func (q *request) data(d document, at span, dims int, kind datatype) error {
+	if d[at.from] != '[' {
+		return fmt.Errorf("expected an array, got %s", d.show(at.from))
+	}
+	nested := d.peek(d.space(at.from+1)) == '['
+	if !nested {
+		_, err := q.scalars(d, at.from, kind)
+		if err == nil && len(q.values) != q.rows*q.features {
+			err = fmt.Errorf("expected the %d values of the shape, got %d", q.rows*q.features, len(q.values))
+		}
+		return err
+	}
+	if dims != 2 {
+		return fmt.Errorf("nested, but the shape has one dimension")
+	}
+	rows := 0
+	if err := d.elements(at.from, func(i, from int) (end int, err error) {
+		if d.peek(from) != '[' {
+			return 0, fmt.Errorf("row %d: expected an array, got %s", i, d.show(from))
+		}
+		rows++
+		before := len(q.values)
+		end, err = q.scalars(d, from, kind)
+		if err == nil && len(q.values)-before != q.features {
+			err = fmt.Errorf("expected the %d values of the shape, got %d", q.features, len(q.values)-before)
+		}
+		if err != nil {
+			err = fmt.Errorf("row %d: %w", i, err)
+		}
+		return end, err
+	}); err != nil {
+		return err
+	}
+	if rows != q.rows {
+		return fmt.Errorf("expected the %d rows of the shape, got %d", q.rows, rows)
+	}
+	return nil
+}
+
+// scalars appends the numbers of the array at from to values.
+func (q *request) scalars(d document, from int, kind datatype) (end int, err error) {
+	i := d.space(from + 1)
+	if d.peek(i) == ']' {
+		return i + 1, nil
+	}
+	missing := float32(math.NaN())
+	for {
+		to, value := d.token(i), missing
+		if token := d[i:to]; string(token) != "null" {
+			if value, err = kind.value(token); err != nil {
+				return 0, fmt.Errorf("value %d: %s: %w", len(q.values), d.show(i), err)
+			}
+		}
+		q.values = append(q.values, value)
+		i = d.space(to)
+		switch d.peek(i) {
+		case ',':
+			i = d.space(i + 1)
+		case ']':
+			return i + 1, nil
+		default:
+			return 0, fmt.Errorf("after value %d: expected , or ], got %s", len(q.values)-1, d.show(i))
+		}
+	}
+}
+
+// text reads the string at a span.
+func (d document) text(name string, at span) (text string, err error) {
+	if d[at.from] != '"' {
+		return "", fmt.Errorf("%s: expected a string, got %s", name, d.show(at.from))
+	}
+	if err := json.Unmarshal(d[at.from:at.to], &text); err != nil {
+		return "", fmt.Errorf("%s: %w", name, err)
+	}
+	return text, nil
+}
+
+// parameters checks that there is an object at a span; what is in it is for
+// extensions of the protocol.
+func (d document) parameters(name string, at span) error {
+	if d[at.from] != '{' && !d.isNull(at) {
+		return fmt.Errorf("%s: expected an object, got %s", name, d.show(at.from))
+	}
+	return d.check(at)
+}
