@@ -1,0 +1,250 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/handlers"
+	"github.com/slipway-ml/slipway/jetstream"
+)
+
+// attempt is one try at one command.
+type attempt struct {
+	*Worker
+	rec        record            // where the history stood when the try began
+	msg        jetstream.Message // the command as it was stored
+	op         string            // of the subject; "unknown" when there is no such operation
+	cmd        events.Command    // as far as it could be read
+	token      string
+	digest     string
+	number     int // from 1
+	handedOver int // of the earlier ones
+	raw        *Raw
+	first      *done // the same command, carried out before
+
+	mu      sync.Mutex // guards what the heartbeat writes too
+	last    uint64     // sequence of the newest event about the thing
+	claimed *Claim
+	shown   *deployment.State // the deployment while effects run
+	message string            // what the effect said last
+}
+
+// attempt begins a try. Until the command is decoded it is known by its place
+// in the stream.
+func (w *Worker) attempt(rec record, msg jetstream.Message) *attempt {
+	return &attempt{Worker: w, rec: rec, msg: msg, last: rec.Sequence, op: "unknown", token: events.Token("", fmt.Sprint(msg.Sequence))}
+}
+
+// decode reads the command and finds its operation.
+func (a *attempt) decode() (operation handlers.Operation, err error) {
+	if len(a.msg.Body) > a.MaxCommand {
+		a.raw = newRaw(a.msg.Body)
+		return operation, deployment.Reject(deployment.CodeTooLarge, "", "command of %d bytes: expected %d at most; give models by reference", len(a.msg.Body), a.MaxCommand)
+	}
+	cmd, invalid := events.ReadCommand(a.msg.Header, a.msg.Body)
+	a.cmd = cmd
+	if cmd.Source != "" && cmd.ID != "" {
+		a.token, a.digest = cmd.Token(), cmd.Digest()
+	}
+	who, op := AddressOf(a.msg.Subject)
+	operation, unknown := handlers.Find(a.Operations, who.Kind, op)
+	if unknown == nil {
+		a.op = op
+	}
+	if invalid != nil {
+		a.raw = newRaw(a.msg.Body)
+		return operation, rejectInvalid(invalid)
+	}
+	if err := rejectAddress(who, op, cmd); err != nil {
+		return operation, err
+	}
+	if unknown != nil {
+		return operation, unknown
+	}
+	return operation, rejectData(a.Schemas.Check(cmd.Type.String(), cmd.Data))
+}
+
+// dedupe finds out whether the same command was carried out before: among the
+// newest commands of this deployment, which travel in its ledger, or among all.
+func (a *attempt) dedupe(ctx context.Context) error {
+	first, found := a.rec.find(a.token)
+	if !found {
+		operation, err := a.Views.Operation(ctx, a.token)
+		if err != nil {
+			return err
+		}
+		if operation == nil || operation.Sequence == a.msg.Sequence {
+			return a.notExpired(ctx)
+		}
+		first = done{Token: a.token, Outcome: operation.Outcome, Digest: operation.Digest, Sequence: operation.Sequence}
+	}
+	a.first = &first
+	if first.Digest != a.digest {
+		return deployment.Reject(deployment.CodeIDReused, "", "command %q from %q was published before with other content (sequence %d): expected a new id", a.cmd.ID, a.cmd.Source, first.Sequence)
+	}
+	return errDuplicate
+}
+
+func (a *attempt) notExpired(ctx context.Context) error {
+	if a.cmd.Expires.IsZero() || a.rec.earlier(a.token).Attempt > 0 { // what has begun goes on
+		return nil
+	}
+	now, err := a.Ledger.Now(ctx)
+	if err == nil && now.After(a.cmd.Expires) {
+		return errExpired
+	}
+	return err
+}
+
+// facts gathers what the decision may know of other things.
+func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (facts deployment.Facts, err error) {
+	id, err := operation.Names(a.cmd.Data)
+	if err != nil || id == "" {
+		return facts, err
+	}
+	facts.Model, err = a.modelAsOf(ctx, id, a.msg.Sequence)
+	return facts, err
+}
+
+// claim publishes `started`: from now on this try holds the deployment, and the
+// event's sequence is the fencing token of its effects.
+func (a *attempt) claim(ctx context.Context, decision deployment.Decision) error {
+	before := a.rec.earlier(a.token)
+	a.number, a.handedOver, a.shown = before.Attempt+1, before.HandedOver, decision.Shown
+	a.claimed = &Claim{Token: a.token, Worker: a.ID, Attempt: a.number, HandedOver: a.handedOver}
+	sequence, err := a.publish(ctx, events.Started, Data{})
+	if err != nil {
+		a.claimed = nil
+		return err
+	}
+	a.claimed.Sequence = sequence
+	if a.counted() > a.MaxAttempts { // the last worker that tried did not live to say how it went
+		return &deployment.Failure{Code: deployment.CodeAttemptsExhausted, Message: fmt.Sprintf("%d attempts began and none of them ended", a.MaxAttempts)}
+	}
+	return a.Views.Project(ctx, a.view(events.Started, sequence, Data{}))
+}
+
+// counted is how many tries count against MaxAttempts: not those that were
+// given back because a worker was told to stop.
+func (a *attempt) counted() int { return a.number - a.handedOver }
+
+// run makes the decision true: it looks at the model's file, decides again with
+// what the file says, publishes the verdict, and carries out the effects, all
+// while the heartbeat keeps the claim. A panic counts as a try that failed.
+func (a *attempt) run(ctx context.Context, operation handlers.Operation, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
+	ctx, stop := a.heartbeat(ctx)
+	defer stop()
+	defer func() {
+		if p := recover(); p != nil {
+			err = &effectError{fmt.Errorf("panic: %v", p), deployment.CodePanic}
+		} else if cause := context.Cause(ctx); err != nil && errors.Is(cause, errSuperseded) {
+			err = cause
+		}
+	}()
+	if decision.Inspect != nil {
+		inspection, err := a.Target.Inspect(ctx, *decision.Inspect, a.say)
+		if err != nil {
+			return a.inspected(ctx, err)
+		}
+		facts.Inspection = &inspection
+		if decision, err = operation.Decide(a.rec.Subject, facts, a.command(), a.cmd.Data); err != nil {
+			return decision, errors.Join(a.validated(ctx, decision.Checks), err)
+		}
+		if err := a.validated(ctx, decision.Checks); err != nil {
+			return decision, err
+		}
+	}
+	for _, effect := range decision.Effects {
+		switch effect := effect.(type) {
+		case deployment.Serve:
+			if err := a.Target.Apply(ctx, deployment.Name(a.rec.Who.Name), effect.Model, a.claimed.Sequence, a.say); err != nil {
+				return decision, asEffectError(err)
+			}
+		}
+	}
+	return decision, nil
+}
+
+// inspected says what it means that the file could not be looked at.
+func (a *attempt) inspected(ctx context.Context, err error) (deployment.Decision, error) {
+	var rejection *deployment.Rejection
+	if !errors.As(err, &rejection) {
+		return deployment.Decision{}, asEffectError(err)
+	}
+	checks := deployment.CheckRejected(rejection)
+	if err := a.validated(ctx, checks); err != nil {
+		return deployment.Decision{}, err
+	}
+	return deployment.Decision{Checks: checks}, rejection
+}
+
+func (a *attempt) validated(ctx context.Context, checks deployment.Checks) error {
+	if len(checks) == 0 {
+		return nil
+	}
+	_, err := a.publish(ctx, events.Validated, Data{Status: checks.Status(), Message: verdict(checks.Status()), Checks: checks})
+	return err
+}
+
+func verdict(s deployment.CheckStatus) string {
+	switch s {
+	case deployment.Failing:
+		return "Model cannot be used: a check is failing."
+	case deployment.Warning:
+		return "Model can be used; a check has a warning."
+	case deployment.Passing:
+	}
+	return "Model can be used."
+}
+
+// say notes what an effect is at; the next heartbeat publishes it.
+func (a *attempt) say(message string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.message = message
+}
+
+// heartbeat renews the claim with `progress` events until stop is called. The
+// context that it returns ends with errSuperseded once the claim is lost.
+func (a *attempt) heartbeat(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ticker := time.NewTicker(max(a.Lease/3, time.Millisecond))
+		defer ticker.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-ticker.C:
+			}
+			a.mu.Lock()
+			message := a.message
+			a.mu.Unlock()
+			switch _, err := a.publish(ctx, events.Progress, Data{Message: message}); {
+			case errors.Is(err, errSuperseded):
+				cancel(err)
+			case err != nil:
+				a.Log.WarnContext(ctx, "claim not renewed", "name", a.rec.Who.Name, "err", err)
+			}
+		}
+	}()
+	return ctx, func() {
+		cancel(nil)
+		<-ended
+	}
+}
+
+// command is the command as a decision sees it.
+func (a *attempt) command() deployment.Command {
+	return deployment.Command{
+		Kind: a.rec.Who.Kind, Name: deployment.Name(a.rec.Who.Name), Op: a.op,
+		Token: a.token, By: a.cmd.Source, At: a.msg.Time.UTC(),
+	}
+}

@@ -1,0 +1,273 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/jetstream"
+)
+
+var (
+	// errSuperseded: something else was written about the same thing. Load again.
+	errSuperseded = errors.New("superseded")
+	// errDuplicate: the same command was carried out before.
+	errDuplicate = errors.New("duplicate")
+	// errExpired: the command's expirytime has passed.
+	errExpired = errors.New("expired")
+)
+
+// wait is the error of a command that cannot go on before some time has passed.
+type wait struct {
+	why   string
+	delay time.Duration
+}
+
+func (w *wait) Error() string { return fmt.Sprintf("%s: wait %s", w.why, w.delay) }
+
+// effectError is what keeps an effect from succeeding now; it may succeed later.
+type effectError struct {
+	err  error
+	code deployment.Code
+}
+
+func (e *effectError) Error() string { return e.err.Error() }
+func (e *effectError) Unwrap() error { return e.err }
+
+// asEffectError leaves final errors as they are and marks the others as transient.
+func asEffectError(err error) error {
+	var failure *deployment.Failure
+	var rejection *deployment.Rejection
+	if errors.As(err, &failure) || errors.As(err, &rejection) {
+		return err
+	}
+	return &effectError{err, deployment.CodeServerUnavailable}
+}
+
+// concludeTime is how long it may take to write down what a try came to. A
+// worker that is told to stop still does that.
+const concludeTime = 10 * time.Second
+
+// conclude is the one place where what a try came to becomes what happens next:
+//
+//	nil            completed
+//	*Rejection     rejected; nothing has changed
+//	*Failure       failed; what served before serves
+//	*effectError   retrying, or failed when there were enough tries
+//	errDuplicate, errExpired
+//	anything else  nothing is said: the try is repeated
+func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, err error) error {
+	var (
+		rejection *deployment.Rejection
+		failure   *deployment.Failure
+		transient *effectError
+	)
+	stopping := ctx.Err() != nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTime)
+	defer cancel()
+	switch {
+	case errors.Is(err, errSuperseded):
+		return err
+	case err == nil:
+		return a.commit(ctx, events.Completed, decision.After, Data{
+			Changed: &decision.Changed, Checks: decision.Checks,
+			Registered: decision.Registered, Replacement: decision.Replacement,
+		})
+	case errors.Is(err, errDuplicate):
+		return a.commit(ctx, events.Duplicate, a.rec.Subject, Data{Original: &Original{a.first.Outcome, a.first.Sequence}})
+	case errors.Is(err, errExpired):
+		return a.commit(ctx, events.Expired, a.rec.Subject, Data{ExpiredAt: &a.cmd.Expires})
+	case errors.As(err, &rejection):
+		if err := a.restore(ctx); err != nil {
+			return err
+		}
+		return a.commit(ctx, events.Rejected, a.rec.Subject, Data{Failure: refusal(rejection), Checks: decision.Checks, Raw: a.raw})
+	case errors.As(err, &failure):
+		return a.fail(ctx, failure)
+	case stopping && a.claimed != nil:
+		return a.handOver(ctx)
+	case errors.As(err, &transient):
+		if a.counted() >= a.MaxAttempts {
+			return a.fail(ctx, &deployment.Failure{Code: transient.code, Message: fmt.Sprintf("%d attempts, the last one: %s", a.number, transient)})
+		}
+		return a.retry(ctx, a.Backoff(a.counted()), &Failure{
+			Code: transient.code, Class: transient.code.Class(), Message: transient.Error(), Retryable: true,
+		})
+	default:
+		return err
+	}
+}
+
+// fail commits `failed`. What served before serves again, before it is said.
+func (a *attempt) fail(ctx context.Context, failure *deployment.Failure) error {
+	if err := a.restore(ctx); err != nil {
+		return err
+	}
+	after := a.rec.Subject
+	after.Deployment = deployment.AfterFailure(a.rec.Subject.Deployment, a.shown, a.command(), failure.Code, failure.Message)
+	return a.commit(ctx, events.Failed, after, Data{Failure: &Failure{
+		Code: failure.Code, Class: failure.Code.Class(), Message: failure.Message, Retryable: true,
+	}})
+}
+
+// restore takes back what effects of this command, in this or an earlier try,
+// may have begun.
+func (a *attempt) restore(ctx context.Context) error {
+	if a.claimed == nil || a.rec.Who.Kind != deployment.KindDeployment {
+		return nil
+	}
+	var serving *deployment.ModelRef
+	if a.rec.Subject.Deployment != nil {
+		serving = a.rec.Subject.Deployment.Model
+	}
+	return a.Target.Restore(ctx, deployment.Name(a.rec.Who.Name), serving, a.claimed.Sequence)
+}
+
+// handOver gives the command back: any worker may take it at once, and the try
+// does not count.
+func (a *attempt) handOver(ctx context.Context) error {
+	a.handedOver++
+	err := a.retry(ctx, 0, &Failure{
+		Code: deployment.CodeWorkerStopped, Class: deployment.CodeWorkerStopped.Class(), Message: "the worker was told to stop", Retryable: true,
+	})
+	var due *wait
+	if errors.As(err, &due) {
+		return context.Canceled
+	}
+	return err
+}
+
+// retry publishes `retrying` and says when the next try is due.
+func (a *attempt) retry(ctx context.Context, delay time.Duration, failure *Failure) error {
+	now, err := a.Ledger.Now(ctx)
+	if err != nil {
+		return err
+	}
+	next := now.Add(delay).UTC()
+	a.claimed = nil
+	data := Data{Failure: failure, NextAt: &next}
+	data.Ledger.Retry = &Retry{Token: a.token, Attempt: a.number, HandedOver: a.handedOver, NextAt: next}
+	sequence, err := a.publish(ctx, events.Retrying, data)
+	if err != nil {
+		return err
+	}
+	a.Log.WarnContext(ctx, "attempt did not succeed", "name", a.rec.Who.Name, "op", a.op, "attempt", a.number, "next", delay, "err", failure.Message)
+	if err := a.Views.Project(ctx, a.view(events.Retrying, sequence, data)); err != nil {
+		return err
+	}
+	return &wait{why: failure.Message, delay: delay}
+}
+
+// commit publishes the terminal event with the state that the command results
+// in and the new watermark, and projects both. It is the only commit point.
+func (a *attempt) commit(ctx context.Context, outcome events.Outcome, after deployment.Subject, data Data) error {
+	data.Deployment, data.Model = after.Deployment, after.Model
+	data.Ledger.Watermark = a.msg.Sequence
+	data.Ledger.Recent = a.rec.Recent
+	data.Ledger.RegisteredBy = a.rec.RegisteredBy
+	if a.rec.Subject.Model == nil && after.Model != nil {
+		data.Ledger.RegisteredBy = a.msg.Sequence
+	}
+	if a.first == nil && a.digest != "" {
+		data.Ledger.Recent = a.rec.with(done{a.token, outcome, a.digest, a.msg.Sequence})
+	}
+	a.claimed = nil
+	sequence, err := a.publish(ctx, outcome, data)
+	if err != nil {
+		return err
+	}
+	a.logOutcome(ctx, outcome, data)
+	return a.Views.Project(ctx, a.view(outcome, sequence, data))
+}
+
+func (a *attempt) logOutcome(ctx context.Context, outcome events.Outcome, data Data) {
+	log := a.Log.With("kind", a.rec.Who.Kind, "name", a.rec.Who.Name, "op", a.op, "outcome", outcome, "command", a.token)
+	if data.Failure != nil {
+		log.WarnContext(ctx, "command finished", "code", data.Failure.Code, "err", data.Failure.Message)
+		return
+	}
+	log.InfoContext(ctx, "command finished")
+}
+
+// publish appends an event about the command under the fence.
+func (a *attempt) publish(ctx context.Context, outcome events.Outcome, data Data) (sequence uint64, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.complete(outcome, &data)
+	write, err := a.write(outcome, data)
+	if err != nil {
+		return 0, err
+	}
+	sequence, appended, err := a.Ledger.Append(ctx, write)
+	if err != nil {
+		return 0, err
+	}
+	if !appended {
+		return 0, errSuperseded
+	}
+	a.last = sequence
+	return sequence, nil
+}
+
+// complete adds what every event says.
+func (a *attempt) complete(outcome events.Outcome, data *Data) {
+	data.Command = a.ref()
+	data.Worker, data.Attempt = a.ID, a.number
+	data.Ledger.Previous = a.last
+	if outcome.Terminal() {
+		return
+	}
+	data.Deployment, data.Model = a.rec.Subject.Deployment, a.rec.Subject.Model
+	if a.shown != nil {
+		data.Deployment, data.Ledger.Committed = a.shown, a.rec.Subject.Deployment
+	}
+	data.Ledger.Watermark, data.Ledger.Recent, data.Ledger.RegisteredBy = a.rec.Watermark, a.rec.Recent, a.rec.RegisteredBy
+	data.Ledger.Claim = a.claimed
+}
+
+func (a *attempt) ref() CommandRef {
+	ref := CommandRef{Source: a.cmd.Source, ID: a.cmd.ID, Token: a.token, Digest: a.digest, Sequence: a.msg.Sequence, StoredAt: a.msg.Time.UTC()}
+	if a.cmd.Type.Op != "" {
+		ref.Type = a.cmd.Type.String()
+	}
+	return ref
+}
+
+func (a *attempt) write(outcome events.Outcome, data Data) (jetstream.Write, error) {
+	typ := events.Type{Kind: string(a.rec.Who.Kind), Op: a.op, Outcome: outcome}
+	var revision uint64
+	if data.Deployment != nil {
+		revision = data.Deployment.Revision
+	}
+	e, err := events.Fact{
+		Type: typ, ID: events.FactID(a.token, outcome, a.ordinal(outcome)), Subject: a.rec.Who.Name, Time: time.Now(),
+		Schema: a.Schemas.File(typ.String()), Revision: revision,
+		CorrelationID: a.cmd.CorrelationID, CausationID: a.cmd.ID, TraceParent: a.cmd.TraceParent, TraceState: a.cmd.TraceState,
+		Data: data,
+	}.Event()
+	if err != nil {
+		return jetstream.Write{}, err
+	}
+	header, body, err := events.Encode(e)
+	return jetstream.Write{
+		Subject: jetstream.EventSubject(typ.Kind, a.rec.Who.Name, typ.Op, string(outcome)),
+		Header:  header, Body: body, Fence: a.rec.Who.Fence, Last: a.last,
+	}, err
+}
+
+// ordinal tells apart the events with the same outcome of one command.
+func (a *attempt) ordinal(outcome events.Outcome) uint64 {
+	switch {
+	case a.first != nil: // there are other events with this token
+		return a.msg.Sequence
+	case outcome == events.Progress:
+		return a.last
+	case !outcome.Terminal():
+		return uint64(a.number) //nolint:gosec // never negative
+	default:
+		return 0
+	}
+}

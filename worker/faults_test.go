@@ -1,0 +1,344 @@
+package worker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/worker"
+)
+
+var errInjected = errors.New("injected fault")
+
+// faultyLedger fails one Append, before or after it took effect. From then on,
+// if dead is set, nothing works: the process is gone.
+type faultyLedger struct {
+	worker.Ledger
+	at    int // the nth Append fails, from 1
+	after bool
+	dead  bool
+
+	mu     sync.Mutex
+	count  int
+	failed bool
+}
+
+func (l *faultyLedger) Append(ctx context.Context, w jetstream.Write) (uint64, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.count++; l.failed && l.dead {
+		return 0, false, errInjected
+	}
+	if l.count != l.at {
+		return l.Ledger.Append(ctx, w)
+	}
+	l.failed = true
+	if l.after {
+		if _, _, err := l.Ledger.Append(ctx, w); err != nil {
+			return 0, false, err
+		}
+	}
+	return 0, false, errInjected
+}
+
+// faultyViews fails one Project, before or after it took effect.
+type faultyViews struct {
+	worker.Views
+	at    int
+	after bool
+	count int
+}
+
+func (v *faultyViews) Project(ctx context.Context, view worker.View) error {
+	if v.count++; v.count != v.at {
+		return v.Views.Project(ctx, view)
+	}
+	if v.after {
+		if err := v.Views.Project(ctx, view); err != nil {
+			return err
+		}
+	}
+	return errInjected
+}
+
+// Each write of the path fails once, before and after it took effect, and the
+// worker goes on in the same process: one outcome, the right state, the views as
+// the ledger says.
+func TestEveryWriteFailsOnce(t *testing.T) {
+	t.Parallel()
+	for _, after := range []bool{false, true} {
+		for at := 1; at <= 3; at++ { // started, validated, completed
+			t.Run(fmt.Sprintf("append %d, after %v", at, after), func(t *testing.T) {
+				t.Parallel()
+				s := newSystem(t)
+				w := s.worker("w1")
+				w.Ledger = &faultyLedger{Ledger: s.ledger, at: at, after: after}
+				s.mendsItself(w)
+			})
+		}
+		for at := 2; at <= 3; at++ { // of started, of completed; the first one has nothing to show
+			t.Run(fmt.Sprintf("project %d, after %v", at, after), func(t *testing.T) {
+				t.Parallel()
+				s := newSystem(t)
+				w := s.worker("w1")
+				w.Views = &faultyViews{Views: w.Views, at: at, after: after}
+				s.mendsItself(w)
+			})
+		}
+	}
+}
+
+// mendsItself deploys with a worker of which one write fails, tries again, and
+// checks where that led.
+func (s *system) mendsItself(w *worker.Worker) {
+	s.tb.Helper()
+	sequence := s.publish(deployRequest("churn", "1", 1))
+	who := worker.NewAddress(deployment.KindDeployment, "churn")
+	if _, err := w.Advance(s.tb.Context(), who, sequence); !errors.Is(err, errInjected) {
+		s.tb.Fatalf("got %v, want the injected fault", err)
+	}
+	if _, err := w.Advance(s.tb.Context(), who, math.MaxUint64); err != nil {
+		s.tb.Fatal(err)
+	}
+	last := s.outcomeOf(sequence)
+	if last.Outcome != events.Completed {
+		s.tb.Errorf("got %s %+v, want completed", last.Outcome, last.Failure)
+	}
+	s.unique(s.history())
+	view, _ := s.deployment("churn")
+	if diff := cmp.Diff(*last.Deployment, view.State); diff != "" {
+		s.tb.Errorf("deployments bucket (-ledger +bucket):\n%s", diff)
+	}
+	operation, _, err := bucket[worker.OperationView](s, jetstream.OperationsBucket).Load(s.tb.Context(), last.Command.Token)
+	if err != nil || operation.Outcome != events.Completed || operation.LedgerSequence != last.Sequence {
+		s.tb.Errorf("operations bucket: got %+v, %v, want completed by event %d", operation, err, last.Sequence)
+	}
+}
+
+// A worker that dies with a claim is succeeded by another one, once its lease
+// has run out, and its own late writes are refused.
+func TestTakeOver(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	dying := s.worker("w1")
+	dying.Ledger = &faultyLedger{Ledger: s.ledger, at: 2, dead: true}
+	sequence := s.publish(deployRequest("churn", "1", 1))
+	who := worker.NewAddress(deployment.KindDeployment, "churn")
+	if _, err := dying.Advance(t.Context(), who, sequence); !errors.Is(err, errInjected) {
+		t.Fatalf("got %v, want the injected fault", err)
+	}
+	patient := s.worker("w2")
+	if _, err := patient.Advance(t.Context(), who, sequence); err == nil {
+		t.Fatal("the claim of w1 was taken over before its lease ran out")
+	}
+	successor := s.worker("w3")
+	successor.Lease = time.Nanosecond // has run out
+	if _, err := successor.Advance(t.Context(), who, sequence); err != nil {
+		t.Fatal(err)
+	}
+	got := s.outcomeOf(sequence)
+	if got.Outcome != events.Completed || got.Worker != "w3" || got.Attempt != 2 {
+		t.Errorf("got %s by %s in attempt %d, want completed by w3 in attempt 2", got.Outcome, got.Worker, got.Attempt)
+	}
+	s.unique(s.history())
+}
+
+// A zombie, whose effect returns after another worker has finished the command,
+// says nothing any more.
+func TestZombieIsRefused(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	began, wake := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
+	s.target.apply = func(context.Context, deployment.Name, deployment.ModelRef, uint64) error {
+		if calls.Add(1) == 1 {
+			close(began)
+			<-wake
+		}
+		return nil
+	}
+	sequence := s.publish(deployRequest("churn", "1", 1))
+	who := worker.NewAddress(deployment.KindDeployment, "churn")
+	zombie := make(chan error, 1)
+	go func() {
+		_, err := s.worker("zombie").Advance(t.Context(), who, sequence)
+		zombie <- err
+	}()
+	<-began
+	other := s.worker("other")
+	other.Lease = time.Nanosecond
+	if _, err := other.Advance(t.Context(), who, sequence); err != nil {
+		t.Fatal(err)
+	}
+	close(wake)
+	if err := <-zombie; err != nil {
+		t.Errorf("zombie: got %v, want it to see that the command is finished", err)
+	}
+	all := s.history() // one outcome per command
+	if last := all[len(all)-1]; last.Worker != "other" || last.Outcome != events.Completed {
+		t.Errorf("got %s by %s as the last event, want completed by other", last.Outcome, last.Worker)
+	}
+}
+
+// The heartbeat renews the claim for as long as the effect runs.
+func TestHeartbeat(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	w := s.worker("w1")
+	w.Lease = 30 * time.Millisecond
+	s.target.apply = func(ctx context.Context, _ deployment.Name, _ deployment.ModelRef, _ uint64) error {
+		seen := 0
+		return ignore(errFound, s.ledger.Follow(ctx, jetstream.Fence("deployment", "churn"), 1, nil, func(m jetstream.Message) error {
+			if s.read(m).Outcome == events.Progress {
+				seen++
+			}
+			if seen == 3 {
+				return errFound
+			}
+			return nil
+		}))
+	}
+	sequence := s.publish(deployRequest("churn", "1", 1))
+	s.run(w)
+	if got := s.outcomeOf(sequence); got.Outcome != events.Completed || got.Attempt != 1 {
+		t.Errorf("got %s %+v in attempt %d, want completed in attempt 1", got.Outcome, got.Failure, got.Attempt)
+	}
+	s.unique(s.history())
+}
+
+func ignore(expected, err error) error {
+	if errors.Is(err, expected) {
+		return nil
+	}
+	return err
+}
+
+// A transient error is tried again; when there were enough attempts the command
+// has failed, and what served before serves.
+func TestRetries(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name   string
+		fails  int
+		effect error
+		want   []events.Outcome
+		code   deployment.Code
+	}{
+		{"once", 1, errors.New("store is away"), []events.Outcome{events.Started, events.Validated, events.Retrying, events.Started, events.Validated, events.Completed}, ""},
+		{"always", 99, errors.New("store is away"), []events.Outcome{
+			events.Started, events.Validated, events.Retrying, events.Started, events.Validated, events.Retrying, events.Started, events.Validated, events.Failed,
+		}, deployment.CodeServerUnavailable},
+		{"for good", 99, &deployment.Failure{Code: deployment.CodeServerFailed, Message: "cannot"}, []events.Outcome{events.Started, events.Validated, events.Failed}, deployment.CodeServerFailed},
+		{"panic", 99, nil, []events.Outcome{
+			events.Started, events.Validated, events.Retrying, events.Started, events.Validated, events.Retrying, events.Started, events.Validated, events.Failed,
+		}, deployment.CodePanic},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t)
+			s.run(s.worker("w1"))
+			s.outcomeOf(s.publish(deployRequest("churn", "1", 1)))
+			failed := 0
+			s.target.mu.Lock()
+			s.target.apply = func(context.Context, deployment.Name, deployment.ModelRef, uint64) error {
+				if failed++; failed > c.fails {
+					return nil
+				}
+				if c.effect == nil {
+					panic("out of luck")
+				}
+				return c.effect
+			}
+			s.target.mu.Unlock()
+			sequence := s.publish(replaceRequest("churn", "2", 2))
+			got := s.outcomeOf(sequence)
+			if diff := cmp.Diff(c.want, outcomes(s.history(), sequence)); diff != "" {
+				t.Errorf("events (-want +got):\n%s", diff)
+			}
+			serves := contentID(2)
+			if c.code != "" {
+				serves = contentID(1)
+				if got.Failure == nil || got.Failure.Code != c.code {
+					t.Errorf("got failure %+v, want %s", got.Failure, c.code)
+				}
+				if f := got.Deployment.LastFailure; f == nil || f.Code != string(c.code) || f.Command != got.Command.Token {
+					t.Errorf("got last failure %+v, want %s by this command", f, c.code)
+				}
+			}
+			if got.Deployment.Status != deployment.StatusActive || got.Deployment.Model.ID != serves || s.target.serves("churn") != serves {
+				t.Errorf("got %s with model %s, target serves %s; want active with %s", got.Deployment.Status, got.Deployment.Model.ID, s.target.serves("churn"), serves)
+			}
+		})
+	}
+}
+
+// A worker that is told to stop gives back what it cannot finish; another one
+// takes it at once, and the attempt does not count.
+func TestHandOver(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	began := make(chan struct{}, 1)
+	s.target.apply = func(ctx context.Context, _ deployment.Name, _ deployment.ModelRef, _ uint64) error {
+		began <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	sequence := s.publish(deployRequest("churn", "1", 1))
+	w1 := s.worker("w1")
+	w1.MaxAttempts = 1
+	stop := s.run(w1)
+	<-began
+	stop()
+	s.target.mu.Lock()
+	s.target.apply = nil
+	s.target.mu.Unlock()
+	w2 := s.worker("w2")
+	w2.MaxAttempts = 1
+	s.run(w2)
+	got := s.outcomeOf(sequence)
+	if got.Outcome != events.Completed || got.Worker != "w2" || got.Attempt != 2 {
+		t.Errorf("got %s %+v by %s in attempt %d, want completed by w2 in attempt 2", got.Outcome, got.Failure, got.Worker, got.Attempt)
+	}
+	want := []events.Outcome{events.Started, events.Validated, events.Retrying, events.Started, events.Validated, events.Completed}
+	if diff := cmp.Diff(want, outcomes(s.history(), sequence)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// Neither a deployment whose effect takes long nor the many commands behind it
+// keep others from going on.
+func TestBlockedDeploymentBlocksNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	release := make(chan struct{})
+	s.target.apply = func(_ context.Context, name deployment.Name, _ deployment.ModelRef, _ uint64) error {
+		if name == "slow" {
+			<-release
+		}
+		return nil
+	}
+	last := s.publish(deployRequest("slow", "slow", 1))
+	for i := range 200 {
+		last = s.publish(replaceRequest("slow", fmt.Sprint("slow", i), 2+i%2))
+	}
+	quick := s.publish(deployRequest("quick", "quick", 1))
+	s.run(s.worker("w1"))
+	if got := s.outcomeOf(quick); got.Outcome != events.Completed {
+		t.Errorf("quick: got %s %+v, want completed", got.Outcome, got.Failure)
+	}
+	close(release)
+	if got := s.outcomeOf(last); got.Outcome != events.Completed {
+		t.Errorf("slow: got %s %+v, want completed", got.Outcome, got.Failure)
+	}
+	s.history()
+}

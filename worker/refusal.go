@@ -1,0 +1,106 @@
+package worker
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/schemas"
+)
+
+// headKept is how much is kept of a message that could not be read.
+const headKept = 1024
+
+func newRaw(body []byte) *Raw {
+	sum := sha256.Sum256(body)
+	return &Raw{Digest: deployment.DigestOf(sum[:]), Size: len(body), Head: body[:min(len(body), headKept)]}
+}
+
+// refusal is a rejection as events say it.
+func refusal(r *deployment.Rejection) *Failure {
+	f := &Failure{Code: r.Code, Class: r.Class, Message: r.Message, Findings: r.Findings}
+	for _, finding := range r.Findings {
+		if finding.Path == "" {
+			continue
+		}
+		if f.Errors == nil {
+			f.Errors = make(map[string]string)
+		}
+		if _, said := f.Errors[finding.Path]; !said {
+			f.Errors[finding.Path] = finding.Message
+		}
+	}
+	return f
+}
+
+// rejectInvalid is the rejection of a message that is no command.
+func rejectInvalid(err error) error {
+	var invalid *events.InvalidError
+	if !errors.As(err, &invalid) {
+		return deployment.Reject(deployment.CodeNotCloudEvent, "", "%v", err)
+	}
+	findings := make([]deployment.Finding, len(invalid.Problems))
+	for i, p := range invalid.Problems {
+		findings[i] = deployment.Finding{Code: deployment.CodeInvalidEvent, Path: p.Attribute, Message: p.Message}
+		switch p.Attribute {
+		case "":
+			findings[i].Code = deployment.CodeNotCloudEvent
+		case "type":
+			findings[i].Code = deployment.CodeTypeMismatch
+		}
+	}
+	return deployment.RejectAll("the message is not a command: "+invalid.Error(), findings)
+}
+
+// rejectAddress refuses a command whose event and NATS subject disagree about
+// what it is about, or whose name is none (DESIGN section 2).
+func rejectAddress(who Address, op string, cmd events.Command) error {
+	var findings []deployment.Finding
+	add := func(code deployment.Code, path, format string, args ...any) {
+		findings = append(findings, deployment.Finding{Code: code, Path: path, Message: fmt.Sprintf(format, args...)})
+	}
+	if who.Kind == kindInvalid {
+		add(deployment.CodeUnknownOperation, "", "NATS subject %s: expected slipway.commands.<deployment|model>.<name>.<operation>", who.Filter)
+		return deployment.RejectAll("the command is addressed to nothing", findings)
+	}
+	if _, err := deployment.ParseName(who.Name); err != nil {
+		add(deployment.CodeInvalidName, "subject", "%v", err)
+	}
+	if cmd.Subject != who.Name {
+		add(deployment.CodeSubjectMismatch, "subject", "attribute subject: expected %q as in the NATS subject, got %q", who.Name, cmd.Subject)
+	}
+	if want := (events.Type{Kind: string(who.Kind), Op: op, Outcome: events.Requested}); cmd.Type != want {
+		add(deployment.CodeTypeMismatch, "type", "attribute type: expected %q as in the NATS subject, got %q", want, cmd.Type)
+	}
+	if r := deployment.RejectAll("the event and its NATS subject do not fit", findings); r != nil {
+		return r
+	}
+	return nil
+}
+
+// rejectData is the rejection of data that does not fit its schema.
+func rejectData(found []schemas.Finding) error {
+	findings := make([]deployment.Finding, len(found))
+	for i, f := range found {
+		findings[i] = deployment.Finding{Code: schemaCode(f.Keyword), Path: f.Path, Message: f.Message}
+	}
+	if r := deployment.RejectAll("Invalid field data", findings); r != nil {
+		return r
+	}
+	return nil
+}
+
+func schemaCode(keyword string) deployment.Code {
+	switch keyword {
+	case "required":
+		return deployment.CodeMissingField
+	case "additionalProperties", "unevaluatedProperties":
+		return deployment.CodeUnknownField
+	case "enum", "const":
+		return deployment.CodeUnknownEnum
+	default:
+		return deployment.CodeInvalidField
+	}
+}

@@ -1,0 +1,207 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/slipway-ml/slipway/jetstream"
+)
+
+// Deliveries are hints that there is work.
+type Deliveries interface {
+	// Consume calls handle for each delivery, one after the other, until ctx ends.
+	Consume(ctx context.Context, handle func(jetstream.Delivery)) error
+}
+
+// Limits bound what one process takes on at a time.
+type Limits struct {
+	Concurrency int           // deployments and models that are worked on at a time
+	Window      int           // deliveries held at a time
+	AckWait     time.Duration // of the consumer: how often a held delivery has to be renewed
+	Drain       time.Duration // how long running commands may go on once Run is told to stop
+}
+
+// hintsKept is how many deliveries a lane holds. More would add nothing: a lane
+// goes on until its deployment has no command left.
+const hintsKept = 16
+
+// Run receives deliveries (step 1 of the path) and advances what they point to,
+// each deployment in a lane of its own, until ctx ends. It then takes no new
+// work, lets running commands end for as long as Limits.Drain, hands over what
+// is left, and returns.
+func (w *Worker) Run(ctx context.Context, deliveries Deliveries, limits Limits) error {
+	working, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	r := &run{
+		Worker: w, limits: limits, ctx: working, lanes: make(map[string]*lane),
+		slots: make(chan struct{}, limits.Concurrency), held: make(chan struct{}, limits.Window),
+	}
+	err := deliveries.Consume(ctx, r.receive)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.running.Wait()
+	}()
+	drained := time.NewTimer(limits.Drain)
+	defer drained.Stop()
+	select {
+	case <-ended:
+	case <-drained.C:
+		stop()
+		<-ended
+	}
+	return err
+}
+
+type run struct {
+	*Worker
+	limits  Limits
+	ctx     context.Context //nolint:containedctx // lives exactly as long as the run
+	slots   chan struct{}   // one token for each lane that advances
+	held    chan struct{}   // one token for each delivery that is not settled
+	running sync.WaitGroup
+
+	mu    sync.Mutex
+	lanes map[string]*lane // by fence
+}
+
+// lane is the deliveries that point to one deployment or model.
+type lane struct {
+	who   Address
+	hints []jetstream.Delivery
+}
+
+// receive puts a delivery into its lane. It blocks while too many are held.
+func (r *run) receive(d jetstream.Delivery) {
+	select {
+	case r.held <- struct{}{}:
+	case <-r.ctx.Done():
+		return
+	}
+	who, _ := AddressOf(d.Subject)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.lanes[who.Fence]
+	switch {
+	case l == nil:
+		l = &lane{who: who, hints: []jetstream.Delivery{d}}
+		r.lanes[who.Fence] = l
+		r.running.Go(func() { r.drive(l) })
+	case len(l.hints) < hintsKept:
+		l.hints = append(l.hints, d)
+	default: // the lane will come to it; should the process end before, it is delivered again
+		r.settle(d, d.Again(r.limits.AckWait))
+	}
+}
+
+// drive advances a lane until there is nothing left to do.
+func (r *run) drive(l *lane) {
+	defer r.keep(l)()
+	for {
+		r.slots <- struct{}{}
+		watermark, err := r.Advance(r.ctx, l.who, math.MaxUint64)
+		<-r.slots
+
+		r.mu.Lock()
+		var left []jetstream.Delivery
+		settled := l.hints
+		if err == nil {
+			settled = nil
+			for _, d := range l.hints {
+				if d.Sequence <= watermark {
+					settled = append(settled, d)
+				} else { // stored, but a replica that lags did not show it yet
+					left = append(left, d)
+				}
+			}
+		}
+		l.hints = left
+		if len(left) == 0 {
+			delete(r.lanes, l.who.Fence)
+		}
+		r.mu.Unlock()
+
+		for _, d := range settled {
+			r.settle(d, r.dispose(d, l.who, err))
+		}
+		if len(left) == 0 {
+			return
+		}
+	}
+}
+
+// dispose acknowledges a delivery whose command is finished, and asks for
+// another one, at the right time, for one that is not.
+func (r *run) dispose(d jetstream.Delivery, who Address, err error) error {
+	var due *wait
+	switch {
+	case err == nil:
+		return d.Ack(context.WithoutCancel(r.ctx))
+	case errors.As(err, &due):
+		r.Log.DebugContext(r.ctx, "command has to wait", "name", who.Name, "err", err)
+		return d.Again(due.delay + jitter(due.delay/10+10*time.Millisecond))
+	case r.ctx.Err() != nil:
+		return d.Again(0)
+	default:
+		r.Log.ErrorContext(r.ctx, "command not carried out; it will be tried again", "name", who.Name, "sequence", d.Sequence, "err", err)
+		return d.Again(time.Second + jitter(time.Second))
+	}
+}
+
+func (r *run) settle(d jetstream.Delivery, err error) {
+	if err != nil { // the broker will deliver it again, which does no harm
+		r.Log.WarnContext(r.ctx, "delivery not settled", "sequence", d.Sequence, "err", err)
+	}
+	<-r.held
+}
+
+// keep renews the deliveries of a lane until stop is called, so that the broker
+// does not hand them to another worker meanwhile.
+func (r *run) keep(l *lane) (stop func()) {
+	ticker := time.NewTicker(r.limits.AckWait / 3)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			r.mu.Lock()
+			hints := append([]jetstream.Delivery(nil), l.hints...)
+			r.mu.Unlock()
+			for _, d := range hints {
+				if err := d.Working(); err != nil {
+					r.Log.WarnContext(r.ctx, "delivery not renewed", "sequence", d.Sequence, "err", err)
+				}
+			}
+		}
+	}()
+	return func() {
+		ticker.Stop()
+		close(done)
+	}
+}
+
+// Backoff is the time before the attempt after the given one, from 1: base,
+// doubled each time, half of it by chance, up to limit.
+func Backoff(base, limit time.Duration) func(attempt int) time.Duration {
+	return func(attempt int) time.Duration {
+		delay := limit
+		if shift := attempt - 1; shift < 32 && base<<shift < limit && base<<shift > 0 {
+			delay = base << shift
+		}
+		return delay/2 + jitter(delay/2)
+	}
+}
+
+func jitter(most time.Duration) time.Duration {
+	if most <= 0 {
+		return 0
+	}
+	return rand.N(most) //nolint:gosec // no secret depends on it
+}

@@ -1,0 +1,189 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
+)
+
+// Views are the projections of the ledger that people and programs read.
+type Views interface {
+	// Project makes the views show v, unless they show something newer.
+	Project(ctx context.Context, v View) error
+	// Model is the model that a command older than sequence brought in.
+	Model(ctx context.Context, id deployment.Name, sequence uint64) (*deployment.Model, error)
+	// Operation is what became of the command with this token; nil: not known.
+	Operation(ctx context.Context, token string) (*OperationView, error)
+}
+
+// View is what one event of the ledger makes the views show.
+type View struct {
+	Who        Address
+	Sequence   uint64 // of the event
+	Deployment *deployment.State
+	Registered *ModelView
+	Operation  *OperationView
+}
+
+// DeploymentView is a value of the deployments bucket; its key is the name.
+type DeploymentView struct {
+	deployment.State
+	LedgerSequence uint64 `json:"ledgerSequence"` // of the event that it comes from
+}
+
+// ModelView is a value of the models bucket; its key is the id.
+type ModelView struct {
+	deployment.Model
+	RegisteredAt   time.Time `json:"registeredAt"`
+	RegisteredBy   string    `json:"registeredBy"` // CloudEvents source of the command
+	Sequence       uint64    `json:"sequence"`     // of the command, in the stream of commands
+	LedgerSequence uint64    `json:"ledgerSequence"`
+}
+
+// OperationView is a value of the operations bucket; its key is the command's token.
+type OperationView struct {
+	Token          string          `json:"token"`
+	Source         string          `json:"source,omitempty"`
+	ID             string          `json:"id,omitempty"`
+	Kind           deployment.Kind `json:"kind"`
+	Name           string          `json:"name"`
+	Type           string          `json:"type,omitempty"`
+	Outcome        events.Outcome  `json:"outcome"` // newest one
+	Done           bool            `json:"done"`    // Outcome is terminal
+	Attempt        int             `json:"attempt,omitempty"`
+	Failure        *Failure        `json:"failure,omitempty"`
+	Digest         string          `json:"digest,omitempty"` // of subject, type and data
+	Sequence       uint64          `json:"sequence"`         // in the stream of commands
+	StoredAt       time.Time       `json:"storedAt"`
+	LedgerSequence uint64          `json:"ledgerSequence"`
+}
+
+// Bucket is where values of one kind of view are kept.
+type Bucket[T any] interface {
+	Load(ctx context.Context, key string) (value T, revision uint64, err error)
+	Swap(ctx context.Context, key string, value T, revision uint64) (swapped bool, err error)
+	Remove(ctx context.Context, key string, revision uint64) (removed bool, err error)
+}
+
+// Projections are Views in buckets. They are guarded: an older event never
+// overwrites what a newer one made them show.
+type Projections struct {
+	Deployments Bucket[DeploymentView]
+	Models      Bucket[ModelView]
+	Operations  Bucket[OperationView]
+
+	shown sync.Map // fence: sequence of the newest event that is known to be shown
+}
+
+// Project implements Views.
+func (p *Projections) Project(ctx context.Context, v View) error {
+	if shown, ok := p.shown.Load(v.Who.Fence); v.Sequence == 0 || ok && shown.(uint64) >= v.Sequence {
+		return nil
+	}
+	writes, ctx := errgroup.WithContext(ctx)
+	if _, err := deployment.ParseName(v.Who.Name); err == nil && v.Who.Kind == deployment.KindDeployment {
+		writes.Go(func() error { return p.projectDeployment(ctx, v) })
+	}
+	if v.Registered != nil {
+		writes.Go(func() error {
+			return project(ctx, p.Models, string(v.Registered.ID), *v.Registered, func(have ModelView) bool {
+				return have.LedgerSequence > 0 && have.Sequence <= v.Registered.Sequence // the first command counts
+			})
+		})
+	}
+	if v.Operation != nil {
+		writes.Go(func() error {
+			return project(ctx, p.Operations, v.Operation.Token, *v.Operation, func(have OperationView) bool {
+				return have.LedgerSequence >= v.Sequence
+			})
+		})
+	}
+	if err := writes.Wait(); err != nil {
+		return fmt.Errorf("project event %d of %s: %w", v.Sequence, v.Who.Fence, err)
+	}
+	p.shown.Store(v.Who.Fence, v.Sequence)
+	return nil
+}
+
+func (p *Projections) projectDeployment(ctx context.Context, v View) error {
+	newer := func(have DeploymentView) bool { return have.LedgerSequence >= v.Sequence }
+	if v.Deployment != nil {
+		return project(ctx, p.Deployments, v.Who.Name, DeploymentView{State: *v.Deployment, LedgerSequence: v.Sequence}, newer)
+	}
+	for {
+		have, revision, err := p.Deployments.Load(ctx, v.Who.Name)
+		if err != nil || revision == 0 || newer(have) {
+			return err
+		}
+		if removed, err := p.Deployments.Remove(ctx, v.Who.Name, revision); err != nil || removed {
+			return err
+		}
+	}
+}
+
+// project stores value under key unless what is there is to be kept.
+func project[T any](ctx context.Context, bucket Bucket[T], key string, value T, keep func(have T) bool) error {
+	for {
+		have, revision, err := bucket.Load(ctx, key)
+		if err != nil || revision > 0 && keep(have) {
+			return err
+		}
+		if swapped, err := bucket.Swap(ctx, key, value, revision); err != nil || swapped {
+			return err
+		}
+	}
+}
+
+// Model implements Views.
+func (p *Projections) Model(ctx context.Context, id deployment.Name, sequence uint64) (*deployment.Model, error) {
+	view, revision, err := p.Models.Load(ctx, string(id))
+	if err != nil || revision == 0 || view.Sequence >= sequence {
+		return nil, err
+	}
+	return &view.Model, nil
+}
+
+// Operation implements Views.
+func (p *Projections) Operation(ctx context.Context, token string) (*OperationView, error) {
+	view, revision, err := p.Operations.Load(ctx, token)
+	if err != nil || revision == 0 {
+		return nil, err
+	}
+	return &view, nil
+}
+
+// view is what the newest event of the record makes the views show.
+func (r record) view() View { return newView(r.Who, r.Sequence, r.Outcome, r.Data) }
+
+// view is what an event that this try has published makes the views show.
+func (a *attempt) view(outcome events.Outcome, sequence uint64, data Data) View {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.complete(outcome, &data)
+	return newView(a.rec.Who, sequence, outcome, data)
+}
+
+func newView(who Address, sequence uint64, outcome events.Outcome, data Data) View {
+	v := View{Who: who, Sequence: sequence, Deployment: data.Deployment}
+	if data.Registered != nil {
+		v.Registered = &ModelView{
+			Model: *data.Registered, RegisteredAt: data.Command.StoredAt, RegisteredBy: data.Command.Source,
+			Sequence: data.Command.Sequence, LedgerSequence: sequence,
+		}
+	}
+	if outcome == events.Duplicate || data.Failure != nil && data.Failure.Code == deployment.CodeIDReused {
+		return v // the token is that of another command
+	}
+	v.Operation = &OperationView{
+		Token: data.Command.Token, Source: data.Command.Source, ID: data.Command.ID, Kind: who.Kind, Name: who.Name,
+		Type: data.Command.Type, Outcome: outcome, Done: outcome.Terminal(), Attempt: data.Attempt, Failure: data.Failure,
+		Digest: data.Command.Digest, Sequence: data.Command.Sequence, StoredAt: data.Command.StoredAt, LedgerSequence: sequence,
+	}
+	return v
+}

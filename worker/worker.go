@@ -1,0 +1,208 @@
+// Package worker carries out commands: each exactly once in effect, in the order
+// of the command stream for each deployment, and each to exactly one terminal
+// event. The path of a command is in this file, top to bottom; its steps are
+// numbered as in DESIGN section 4.
+package worker
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/handlers"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/schemas"
+)
+
+// Worker carries out commands. Any number of workers, in any number of
+// processes, may share one broker; they need not know of each other.
+type Worker struct {
+	ID         string // new for every process start
+	Ledger     Ledger
+	Commands   Commands
+	Views      Views
+	Target     Target
+	Operations []handlers.Operation
+	Schemas    *schemas.Set
+	Log        *slog.Logger
+
+	Lease       time.Duration                   // how long a claim holds without being renewed
+	MaxAttempts int                             // of one command
+	Backoff     func(attempt int) time.Duration // before the attempt after this one
+	MaxCommand  int                             // bytes of a command; more is rejected
+
+	locks locks // one holder per deployment or model in this process
+}
+
+// Ledger is the record of truth.
+type Ledger interface {
+	Last(ctx context.Context, fence string) (jetstream.Message, error)
+	Append(ctx context.Context, w jetstream.Write) (sequence uint64, appended bool, err error)
+	Now(ctx context.Context) (time.Time, error)
+}
+
+// Commands are what is asked for.
+type Commands interface {
+	Next(ctx context.Context, filter string, from uint64) (jetstream.Message, error)
+}
+
+// Target makes effects true where predictions are served. An error that is a
+// *deployment.Rejection or a *deployment.Failure is final; any other is transient.
+type Target interface {
+	// Inspect fetches the model's artifact, keeps it, and says what the file is.
+	Inspect(ctx context.Context, m deployment.Model, progress func(string)) (deployment.Inspection, error)
+	// Apply makes the deployment serve the model. token fences off older claims.
+	Apply(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64, progress func(string)) error
+	// Restore takes back what a rollout that did not succeed has begun: the
+	// deployment serves m again, or nothing when m is nil.
+	Restore(ctx context.Context, name deployment.Name, m *deployment.ModelRef, token uint64) error
+}
+
+// Advance carries out the commands of who, oldest first, until the one with the
+// given sequence is finished (step 1, receive, is in Run: a delivery is only a
+// hint that there is work) or there is none left. It returns the sequence of
+// the newest finished command. A *wait error says when to try again.
+func (w *Worker) Advance(ctx context.Context, who Address, sequence uint64) (watermark uint64, err error) {
+	unlock, err := w.locks.lock(ctx, who.Fence)
+	if err != nil {
+		return 0, err
+	}
+	defer unlock()
+	for {
+		// 2. Load: where the history of who stands. What it says is projected
+		// again if the process that wrote it did not come to that.
+		rec, err := w.load(ctx, who)
+		if err != nil || sequence <= rec.Watermark {
+			return rec.Watermark, err
+		}
+		// 3. Turn: the oldest unfinished command goes first, whichever was delivered.
+		msg, err := w.Commands.Next(ctx, who.Filter, rec.Watermark+1)
+		if err != nil || msg.Sequence == 0 {
+			return rec.Watermark, err
+		}
+		err = w.carryOut(ctx, rec, msg)
+		if err != nil && !errors.Is(err, errSuperseded) {
+			return rec.Watermark, err
+		}
+	}
+}
+
+// carryOut takes one command from decoding to its terminal event.
+func (w *Worker) carryOut(ctx context.Context, rec record, msg jetstream.Message) error {
+	if err := w.mayTake(ctx, rec); err != nil {
+		return err
+	}
+	a := w.attempt(rec, msg)
+	var facts deployment.Facts
+	var decision deployment.Decision
+
+	// 4. Decode the CloudEvent and check it against its schema.
+	operation, err := a.decode()
+	// 5. Dedupe: the same command was perhaps carried out before.
+	if err == nil {
+		err = a.dedupe(ctx)
+	}
+	// 6. Decide. Facts about other things are as of this command's place.
+	if err == nil {
+		facts, err = a.facts(ctx, operation)
+	}
+	if err == nil {
+		decision, err = operation.Decide(rec.Subject, facts, a.command(), a.cmd.Data)
+	}
+	// 7. Claim, if there is anything to do. 8. Effect.
+	if err == nil && (decision.Inspect != nil || len(decision.Effects) > 0) {
+		if err = a.claim(ctx, decision); err == nil {
+			decision, err = a.run(ctx, operation, facts, decision)
+		}
+	}
+	// 9. Commit the outcome that this comes to. 10. Project it; the caller
+	// acknowledges. Whatever happened above, one of the two is said here.
+	return a.conclude(ctx, decision, err)
+}
+
+// load reads the newest event about who and repairs its projections.
+func (w *Worker) load(ctx context.Context, who Address) (record, error) {
+	last, err := w.Ledger.Last(ctx, who.Fence)
+	if err != nil {
+		return record{}, err
+	}
+	rec, err := readRecord(who, last)
+	if err != nil {
+		return record{}, err
+	}
+	return rec, w.Views.Project(ctx, rec.view())
+}
+
+// mayTake reports, as a *wait, that the command whose turn it is must not be
+// taken yet: another worker has it, or its next attempt is not due. Times are
+// compared by the broker's clock alone.
+func (w *Worker) mayTake(ctx context.Context, rec record) error {
+	held := rec.Claim != nil && rec.Claim.Worker != w.ID
+	if !held && rec.Retry == nil {
+		return nil
+	}
+	now, err := w.Ledger.Now(ctx)
+	if err != nil {
+		return err
+	}
+	if held {
+		if left := rec.Time.Add(w.Lease).Sub(now); left > 0 {
+			return &wait{why: "held by worker " + rec.Claim.Worker, delay: left}
+		}
+		w.Log.WarnContext(ctx, "claim has run out", "deployment", rec.Who.Name, "worker", rec.Claim.Worker)
+		return nil
+	}
+	if rec.Retry != nil {
+		if left := rec.Retry.NextAt.Sub(now); left > 0 {
+			return &wait{why: "next attempt is not due", delay: left}
+		}
+	}
+	return nil
+}
+
+// modelAsOf is the model with this id as it was when the command with the given
+// sequence was published: an earlier, unfinished command of that model is
+// finished first, and what a later one did is not seen.
+func (w *Worker) modelAsOf(ctx context.Context, id deployment.Name, sequence uint64) (*deployment.Model, error) {
+	who := NewAddress(deployment.KindModel, string(id))
+	earlier, err := w.unfinishedBefore(ctx, who, sequence)
+	if err != nil {
+		return nil, err
+	}
+	if earlier > 0 {
+		if _, err := w.Advance(ctx, who, earlier); err != nil {
+			return nil, err
+		}
+	}
+	last, err := w.Ledger.Last(ctx, who.Fence)
+	if err != nil {
+		return nil, err
+	}
+	rec, err := readRecord(who, last)
+	if err != nil {
+		return nil, err
+	}
+	if rec.Subject.Model != nil && rec.RegisteredBy < sequence {
+		return rec.Subject.Model, nil
+	}
+	// Not registered on its own: a command that gave it inline may have brought it in.
+	return w.Views.Model(ctx, id, sequence)
+}
+
+// unfinishedBefore is the sequence of the newest unfinished command of who that
+// is older than sequence; 0 if there is none.
+func (w *Worker) unfinishedBefore(ctx context.Context, who Address, sequence uint64) (newest uint64, err error) {
+	rec, err := w.load(ctx, who)
+	if err != nil {
+		return 0, err
+	}
+	for from := rec.Watermark + 1; ; from = newest + 1 {
+		msg, err := w.Commands.Next(ctx, who.Filter, from)
+		if err != nil || msg.Sequence == 0 || msg.Sequence >= sequence {
+			return newest, err
+		}
+		newest = msg.Sequence
+	}
+}
