@@ -42,11 +42,12 @@ const (
 func (c Checks) Status() CheckStatus {
 	worst := Passing
 	for _, check := range c {
-		switch {
-		case check.Status == Failing:
+		switch check.Status {
+		case Failing:
 			return Failing
-		case check.Status == Warning:
+		case Warning:
 			worst = Warning
+		case Passing:
 		}
 	}
 	return worst
@@ -118,6 +119,9 @@ func checkFeatures(declared []string, file Inspection) Check {
 	}
 	if len(file.FeatureNames) == 0 {
 		return Check{Passing, fmt.Sprintf("The file needs %d values per row and names none.", file.Features)}
+	}
+	if len(file.FeatureNames) != file.Features {
+		return Check{Failing, fmt.Sprintf("expected a file that names the %d features it needs per row, got one that names %d", file.Features, len(file.FeatureNames))}
 	}
 	for i, name := range file.FeatureNames {
 		if declared[i] != name {

@@ -41,6 +41,8 @@ const (
 	CodeModelExists        Code = "model_exists"
 	CodeModelNotFound      Code = "model_not_found"
 	CodeIsCurrentModel     Code = "is_current_model"
+	CodeCommandNotFound    Code = "command_not_found"
+	CodeCommandFinished    Code = "command_finished"
 
 	// The artifact is not what the command says.
 	CodeURLInvalid          Code = "url_invalid"
@@ -62,18 +64,19 @@ const (
 	CodeAttemptsExhausted Code = "attempts_exhausted"
 	CodePanic             Code = "panic"
 	CodeWorkerStopped     Code = "worker_stopped"
+	CodeDeadlineExceeded  Code = "deadline_exceeded"
 )
 
 // Class is the class of the code.
 func (c Code) Class() Class {
 	switch c {
-	case CodeDeploymentNotFound, CodeModelNotFound:
+	case CodeDeploymentNotFound, CodeModelNotFound, CodeCommandNotFound:
 		return ClassNotFound
-	case CodeDeploymentExists, CodeModelExists, CodeIsCurrentModel, CodeIDReused:
+	case CodeDeploymentExists, CodeModelExists, CodeIsCurrentModel, CodeIDReused, CodeCommandFinished:
 		return ClassConflict
 	case CodeURLNotAllowed:
 		return ClassForbidden
-	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped:
+	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped, CodeDeadlineExceeded:
 		return ClassInternal
 	default:
 		return ClassInvalid

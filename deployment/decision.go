@@ -24,6 +24,7 @@ type Subject struct {
 type Facts struct {
 	Model      *Model      // the model the command names by id; nil: there is none
 	Inspection *Inspection // what the model's file says; nil: not looked at yet
+	Outcome    string      // how the command that the command is about has ended; "": there is no such command before it
 }
 
 // Decision is what a command comes to. It is reached twice when the file of a

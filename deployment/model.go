@@ -26,7 +26,7 @@ type Model struct {
 // Format names how the bytes of a model are to be read.
 type Format string
 
-// The formats a model can be registered in.
+// FormatXGBoost is a model file that XGBoost has saved as JSON or UBJSON.
 const FormatXGBoost Format = "xgboost"
 
 // Target is what a model predicts.
@@ -136,7 +136,9 @@ func (m Model) FeatureNames() []string {
 
 // Ref is the short form in which a deployment refers to a model.
 func (m Model) Ref() ModelRef {
-	return ModelRef{ID: m.ID, Format: m.Format, Type: m.Type, Target: m.Target.clone(), Digest: m.Artifact.Digest, Size: m.Artifact.Size}
+	target := m.Target
+	target.Classes = nil // there may be thousands
+	return ModelRef{ID: m.ID, Format: m.Format, Type: m.Type, Target: target, Digest: m.Artifact.Digest, Size: m.Artifact.Size}
 }
 
 // ModelRef is what a deployment's state says of a model: its identity and the
@@ -145,7 +147,7 @@ type ModelRef struct {
 	ID     Name   `json:"id"`
 	Format Format `json:"format"`
 	Type   string `json:"type,omitempty"`
-	Target Target `json:"target"`
+	Target Target `json:"target"` // without its classes
 	Digest Digest `json:"digest"` // of the artifact
 	Size   int64  `json:"size"`   // of the artifact, bytes
 }

@@ -56,8 +56,9 @@ func RejectAll(message string, findings []Finding) *Rejection {
 // Failure is an error that says an effect did not succeed and would not succeed
 // if it were tried again. It becomes a `failed` event.
 type Failure struct {
-	Code    Code
-	Message string
+	Code      Code
+	Message   string
+	Retryable bool // the command may succeed if it is published again later
 }
 
 func (f *Failure) Error() string { return f.Message }
