@@ -3,8 +3,10 @@ package events
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"mime"
+	"maps"
+	"net/url"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -29,8 +31,7 @@ func Decode(header Header, body []byte) (cloudevents.Event, error) {
 	if err != nil {
 		return cloudevents.Event{}, err
 	}
-	mediaType, _, _ := mime.ParseMediaType(contentType)
-	switch {
+	switch mediaType := mediaType(contentType); {
 	case mediaType == "application/cloudevents+json" || mediaType == "application/cloudevents":
 		return decodeStructured(body)
 	case strings.HasPrefix(mediaType, "application/cloudevents"):
@@ -44,7 +45,13 @@ func Decode(header Header, body []byte) (cloudevents.Event, error) {
 
 // Encode writes an event in structured mode.
 func Encode(e cloudevents.Event) (Header, []byte, error) {
-	body, err := json.Marshal(e)
+	if strings.HasSuffix(mediaType(e.DataContentType()), "+json") {
+		e.DataBase64 = true // else the SDK writes the JSON as a string
+	}
+	body, err := e.MarshalJSON() // not by json.Marshal, which writes & in another way
+	if err == nil && !json.Valid(body) {
+		err = errors.New("the data is no JSON")
+	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
 	}
@@ -52,71 +59,139 @@ func Encode(e cloudevents.Event) (Header, []byte, error) {
 }
 
 func decodeStructured(body []byte) (cloudevents.Event, error) {
-	var probe map[string]json.RawMessage
-	if err := json.Unmarshal(body, &probe); err != nil {
+	if !utf8.Valid(body) {
+		return cloudevents.Event{}, errors.New("body: expected a CloudEvent as a JSON object in UTF-8")
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil {
 		return cloudevents.Event{}, fmt.Errorf("body: expected a CloudEvent as a JSON object: %w", err)
 	}
-	if string(probe["specversion"]) != `"1.0"` {
-		return cloudevents.Event{}, fmt.Errorf(`attribute specversion: expected "1.0", got %s`, orNothing(probe["specversion"]))
-	}
-	var e cloudevents.Event
-	if err := json.Unmarshal(body, &e); err != nil {
-		return cloudevents.Event{}, fmt.Errorf("body: expected a CloudEvent: %w", err)
+	data, encoded := members["data"], members["data_base64"]
+	delete(members, "data")
+	delete(members, "data_base64")
+	e, err := decodeAttributes(members)
+	switch {
+	case err != nil:
+		return cloudevents.Event{}, err
+	case given(encoded) && data != nil:
+		return cloudevents.Event{}, errors.New("body: expected data or data_base64, got both")
+	case given(encoded):
+		if encoded[0] != '"' || json.Unmarshal(encoded, &e.DataEncoded) != nil {
+			return cloudevents.Event{}, fmt.Errorf("data_base64: expected a string in base64, got %s", orNothing(encoded))
+		}
+		e.DataBase64 = true
+	case data != nil && isJSON(mediaType(e.DataContentType())):
+		e.DataEncoded = data
+	case given(data):
+		var text string
+		if err := json.Unmarshal(data, &text); err != nil {
+			return cloudevents.Event{}, fmt.Errorf("body: expected a CloudEvent whose data of %q is a string: %w", e.DataContentType(), err)
+		}
+		e.DataEncoded = []byte(text)
 	}
 	return e, nil
 }
 
 func decodeBinary(attributes map[string]string, contentType string, body []byte) (cloudevents.Event, error) {
-	if v := attributes["specversion"]; v != "1.0" {
-		return cloudevents.Event{}, fmt.Errorf(`attribute specversion: expected "1.0", got %q`, v)
-	}
 	if attributes["datacontenttype"] == "" && contentType != "" {
 		attributes["datacontenttype"] = contentType
 	}
-	mediaType, _, _ := mime.ParseMediaType(attributes["datacontenttype"])
-	object := make(map[string]any, len(attributes)+1)
+	members := make(map[string]json.RawMessage, len(attributes))
 	for name, value := range attributes {
-		object[name] = value
+		text, err := json.Marshal(value)
+		if err != nil {
+			return cloudevents.Event{}, fmt.Errorf("attribute %s: %w", name, err)
+		}
+		members[name] = text
 	}
-	if isJSON(mediaType) && json.Valid(body) {
-		object["data"] = json.RawMessage(body)
-	} else if len(body) > 0 {
-		object["data_base64"] = body
+	e, err := decodeAttributes(members)
+	switch {
+	case err != nil:
+		return cloudevents.Event{}, err
+	case isJSON(mediaType(e.DataContentType())) && utf8.Valid(body) && json.Valid(body):
+		e.DataEncoded = bytes.TrimSpace(body)
+	case len(body) > 0:
+		e.DataEncoded, e.DataBase64 = body, true
 	}
-	text, err := json.Marshal(object)
+	return e, nil
+}
+
+// decodeAttributes reads an event without data. The data is not for the SDK: it
+// panics on a data_base64 that is no string, and does not take every one that is.
+func decodeAttributes(members map[string]json.RawMessage) (cloudevents.Event, error) {
+	if version := members["specversion"]; string(version) != `"1.0"` {
+		return cloudevents.Event{}, fmt.Errorf(`attribute specversion: expected "1.0", got %s`, orNothing(version))
+	}
+	for _, name := range slices.Sorted(maps.Keys(members)) {
+		if !given(members[name]) {
+			delete(members, name)
+		} else if !isAttributeName(name) { // after an empty name, the SDK reads nothing more
+			return cloudevents.Event{}, fmt.Errorf("attribute %q: expected a name of letters and digits", name)
+		}
+	}
+	text, err := json.Marshal(members)
 	if err != nil {
-		return cloudevents.Event{}, fmt.Errorf("body: %w", err)
+		return cloudevents.Event{}, fmt.Errorf("body: expected a CloudEvent: %w", err)
 	}
-	return decodeStructured(text)
+	var e cloudevents.Event
+	if err := json.Unmarshal(text, &e); err != nil {
+		return cloudevents.Event{}, fmt.Errorf("body: expected a CloudEvent: %w", err)
+	}
+	if raw := members["source"]; given(raw) {
+		var source string
+		if err := json.Unmarshal(raw, &source); err != nil {
+			return cloudevents.Event{}, fmt.Errorf("attribute source: %w", err)
+		}
+		keepSource(&e, source)
+	}
+	return e, nil
+}
+
+// keepSource has e say the source as it was given. The SDK writes URIs in its
+// own way, but source and id identify a command as they are, letter by letter.
+func keepSource(e *cloudevents.Event, source string) {
+	if v1, ok := e.Context.(*cloudevents.EventContextV1); ok && e.Source() != source && e.Source() != "" {
+		v1.Source.URL = url.URL{Opaque: source}
+	}
+}
+
+// given reports whether a member is there: null is the same as none.
+func given(raw json.RawMessage) bool { return len(raw) > 0 && string(raw) != "null" }
+
+func isAttributeName(name string) bool {
+	return name != "" && strings.IndexFunc(name, func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9')
+	}) < 0
 }
 
 // fold collects the ce- headers as attributes by lower-case name.
 func fold(header Header) (attributes map[string]string, contentType string, err error) {
 	attributes = make(map[string]string)
-	for name, values := range header {
-		lower := strings.ToLower(name)
+	for _, name := range slices.Sorted(maps.Keys(header)) { // in order, so that errors are the same every time
+		values, lower := header[name], strings.ToLower(name)
 		attribute, isAttribute := strings.CutPrefix(lower, headerPrefix)
-		if !isAttribute && lower != "content-type" {
+		if !isAttribute && lower != "content-type" || len(values) == 0 {
 			continue
 		}
 		if len(slices.Compact(slices.Sorted(slices.Values(values)))) > 1 {
-			return nil, "", fmt.Errorf("header %s: expected one value, got %d different ones", name, len(values))
+			return nil, "", fmt.Errorf("header %s: expected one value, got %d different ones", lower, len(values))
 		}
-		if len(values) == 0 {
-			continue
+		value := values[0]
+		if isAttribute {
+			value = percentDecode(value)
 		}
-		if !isAttribute {
-			contentType = values[0]
-			continue
+		switch other, seen := attributes[attribute]; {
+		case !utf8.ValidString(value):
+			return nil, "", fmt.Errorf("header %s: expected percent-encoded UTF-8", lower)
+		case !isAttribute && contentType != "" && contentType != value, isAttribute && seen && other != value:
+			return nil, "", fmt.Errorf("header %s: given twice with different values", lower)
+		case !isAttribute:
+			contentType = value
+		case attribute == "data" || !isAttributeName(attribute):
+			return nil, "", fmt.Errorf("header %s: %q is no name of an attribute", lower, attribute)
+		default:
+			attributes[attribute] = value
 		}
-		value := percentDecode(values[0])
-		if !utf8.ValidString(value) {
-			return nil, "", fmt.Errorf("header %s: expected percent-encoded UTF-8", name)
-		}
-		if other, seen := attributes[attribute]; seen && other != value {
-			return nil, "", fmt.Errorf("header %s: given twice with different values", name)
-		}
-		attributes[attribute] = value
 	}
 	return attributes, contentType, nil
 }
@@ -152,6 +227,12 @@ func unhex(c byte) byte {
 	default:
 		return c - 'a' + 10
 	}
+}
+
+// mediaType is a content type without its parameters, as the SDK takes it.
+func mediaType(contentType string) string {
+	name, _, _ := strings.Cut(contentType, ";")
+	return strings.ToLower(strings.TrimSpace(name))
 }
 
 func isJSON(mediaType string) bool {

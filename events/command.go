@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"mime"
 	"slices"
 	"strings"
 	"time"
@@ -49,12 +48,16 @@ func (e *InvalidError) Error() string {
 	return strings.Join(parts, "; ")
 }
 
+// maxProblem is how many bytes the message of a Problem has at most: rejections
+// carry it more than once, and have to fit into one message.
+const maxProblem = 500
+
 // ReadCommand reads a command from a NATS message. Its error is an
 // *InvalidError; the Command then holds what could be read.
 func ReadCommand(header Header, body []byte) (Command, error) {
 	e, err := Decode(header, body)
 	if err != nil {
-		return Command{}, &InvalidError{[]Problem{{"", err.Error()}}}
+		return Command{}, invalid([]Problem{{"", err.Error()}})
 	}
 	cmd := Command{Source: e.Source(), ID: e.ID(), Subject: e.Subject(), Time: e.Time(), Data: e.Data()}
 	problems := validate(e)
@@ -64,14 +67,24 @@ func ReadCommand(header Header, body []byte) (Command, error) {
 		problems = append(problems, Problem{"type", fmt.Sprintf("type %q: expected a command, dev.slipway.%s.%s.requested.v1", e.Type(), cmd.Type.Kind, cmd.Type.Op)})
 	}
 	problems = append(problems, cmd.readExtensions(e.Extensions())...)
-	mediaType, _, _ := mime.ParseMediaType(e.DataContentType())
-	if !isJSON(mediaType) || !isObject(cmd.Data) {
+	problems = append(problems, cmd.clip()...)
+	if !isJSON(mediaType(e.DataContentType())) || !isObject(cmd.Data) {
 		problems = append(problems, Problem{"data", fmt.Sprintf("data: expected a JSON object as application/json, got %d bytes of %q", len(cmd.Data), e.DataContentType())})
 	}
 	if len(problems) > 0 {
-		return cmd, &InvalidError{problems}
+		return cmd, invalid(problems)
 	}
 	return cmd, nil
+}
+
+// invalid is the error of a message with these problems, in a few words each.
+func invalid(problems []Problem) error {
+	for i, p := range problems {
+		if len(p.Message) > maxProblem {
+			problems[i].Message = strings.ToValidUTF8(p.Message[:maxProblem], "") + "…"
+		}
+	}
+	return &InvalidError{problems}
 }
 
 func validate(e cloudevents.Event) []Problem {
@@ -79,12 +92,12 @@ func validate(e cloudevents.Event) []Problem {
 	if err == nil {
 		return nil
 	}
-	invalid, ok := err.(cloudevents.ValidationError) //nolint:errorlint // Validate returns it bare
+	violations, ok := err.(cloudevents.ValidationError) //nolint:errorlint // Validate returns it bare
 	if !ok {
 		return []Problem{{"", err.Error()}}
 	}
 	var problems []Problem
-	for attribute, why := range invalid {
+	for attribute, why := range violations {
 		if attribute == "type" && e.Type() == "" {
 			continue // said by ParseType
 		}
@@ -116,6 +129,33 @@ func (c *Command) readExtensions(extensions map[string]any) (problems []Problem)
 			problems = append(problems, Problem{"expirytime", fmt.Sprintf("extension expirytime %q: expected a time as in RFC 3339", expiry)})
 		}
 		c.Expires = at
+	}
+	return problems
+}
+
+// MaxAttribute is how many bytes an attribute of a command may have: attributes
+// are repeated in every event about it.
+const MaxAttribute = 1024
+
+// clip finds attributes that are too long and shortens them, so that the
+// rejection can still name the command.
+func (c *Command) clip() (problems []Problem) {
+	for _, attribute := range []struct {
+		name  string
+		value *string
+	}{
+		{"id", &c.ID},
+		{"source", &c.Source},
+		{"subject", &c.Subject},
+		{"type", &c.Type.Op},
+		{"correlationid", &c.CorrelationID},
+		{"traceparent", &c.TraceParent},
+		{"tracestate", &c.TraceState},
+	} {
+		if length := len(*attribute.value); length > MaxAttribute {
+			problems = append(problems, Problem{attribute.name, fmt.Sprintf("attribute %s: expected %d bytes at most, got %d", attribute.name, MaxAttribute, length)})
+			*attribute.value = strings.ToValidUTF8((*attribute.value)[:MaxAttribute], "")
+		}
 	}
 	return problems
 }

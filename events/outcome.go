@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -64,14 +65,23 @@ func (f Fact) Event() (cloudevents.Event, error) {
 			e.SetExtension(name, value)
 		}
 	}
-	data, err := json.Marshal(f.Data)
+	data, err := marshal(f.Data)
 	if err != nil {
 		return e, fmt.Errorf("event %s: data: %w", f.ID, err)
 	}
-	if err := e.SetData(cloudevents.ApplicationJSON, json.RawMessage(data)); err != nil {
-		return e, fmt.Errorf("event %s: data: %w", f.ID, err)
-	}
+	e.SetDataContentType(cloudevents.ApplicationJSON)
+	e.DataEncoded = data // SetData would take it for bytes, or escape it
 	return e, e.Validate()
+}
+
+// marshal writes value as JSON without making < and > six bytes each, as
+// json.Marshal does for the sake of HTML.
+func marshal(value any) ([]byte, error) {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return bytes.TrimSpace(text.Bytes()), err
 }
 
 // Request is a command to be published.
@@ -81,6 +91,7 @@ type Request struct {
 	Subject       string
 	Time          time.Time
 	CorrelationID string
+	CausationID   string // id of what led to this command
 	Data          any
 }
 
@@ -89,18 +100,20 @@ func (r Request) Event() (cloudevents.Event, error) {
 	e := cloudevents.New()
 	e.SetID(r.ID)
 	e.SetSource(r.Source)
+	keepSource(&e, r.Source)
 	e.SetType(r.Type.With(Requested).String())
 	e.SetSubject(r.Subject)
 	e.SetTime(r.Time.UTC())
-	if r.CorrelationID != "" {
-		e.SetExtension("correlationid", r.CorrelationID)
+	for name, value := range map[string]string{"correlationid": r.CorrelationID, "causationid": r.CausationID} {
+		if value != "" {
+			e.SetExtension(name, value)
+		}
 	}
-	data, err := json.Marshal(r.Data)
+	data, err := marshal(r.Data)
 	if err != nil {
 		return e, fmt.Errorf("command %s: data: %w", r.ID, err)
 	}
-	if err := e.SetData(cloudevents.ApplicationJSON, json.RawMessage(data)); err != nil {
-		return e, fmt.Errorf("command %s: data: %w", r.ID, err)
-	}
+	e.SetDataContentType(cloudevents.ApplicationJSON)
+	e.DataEncoded = data // SetData would take it for bytes, or escape it
 	return e, e.Validate()
 }

@@ -31,19 +31,20 @@ const (
 	Completed Outcome = "completed" // it is so now, or it was so already
 	Rejected  Outcome = "rejected"  // refused before any effect
 	Failed    Outcome = "failed"    // an effect did not succeed; what served before serves
+	Cancelled Outcome = "cancelled" // another command asked for that before it was finished
 	Expired   Outcome = "expired"   // its expirytime had passed before it was its turn
 	Duplicate Outcome = "duplicate" // the same command was published before
 )
 
 // Outcomes are all outcomes of a command, in the order in which they can occur.
 func Outcomes() []Outcome {
-	return []Outcome{Started, Validated, Progress, Retrying, Completed, Rejected, Failed, Expired, Duplicate}
+	return []Outcome{Started, Validated, Progress, Retrying, Completed, Rejected, Failed, Cancelled, Expired, Duplicate}
 }
 
 // Terminal reports whether no other event about the same command follows.
 func (o Outcome) Terminal() bool {
 	switch o {
-	case Completed, Rejected, Failed, Expired, Duplicate:
+	case Completed, Rejected, Failed, Cancelled, Expired, Duplicate:
 		return true
 	case Requested, Started, Validated, Progress, Retrying:
 	}
