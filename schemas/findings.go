@@ -66,7 +66,11 @@ func (c *collector) collect(e *jsonschema.ValidationError) {
 	case *kind.Enum:
 		c.add(at, "enum", fmt.Sprintf("%s: expected one of %s, got %s", orData(at), list(k.Want), quote(k.Got)))
 	case *kind.Pattern:
-		c.add(at, "pattern", fmt.Sprintf("%s: expected a string that matches %s, got %q", orData(at), k.Want, k.Got))
+		got := fmt.Sprintf(", got %q", k.Got)
+		if strings.HasSuffix(at, "url") { // it may hold a password
+			got = ""
+		}
+		c.add(at, "pattern", fmt.Sprintf("%s: expected a string that matches %s%s", orData(at), k.Want, got))
 	case *kind.Minimum:
 		c.add(at, "minimum", fmt.Sprintf("%s: expected %s or more, got %s", orData(at), k.Want.RatString(), k.Got.RatString()))
 	case *kind.Maximum:
