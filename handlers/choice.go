@@ -25,6 +25,21 @@ func (f ModelFacts) Named(id deployment.Name) deployment.Model {
 
 func (c ModelChoice) names() deployment.Name { return c.ModelID }
 
+func (c ModelChoice) locate(path string) string {
+	if c.Model == nil {
+		return c.path()
+	}
+	return path
+}
+
+// path is the member that names the model.
+func (c ModelChoice) path() string {
+	if c.Model != nil {
+		return "model"
+	}
+	return "modelId"
+}
+
 // resolve is the model of the choice. An inline model gets the id of its
 // content and is registered by the same command.
 func (c ModelChoice) resolve(facts deployment.Facts) (model deployment.Model, registered *deployment.Model, err error) {
@@ -34,7 +49,7 @@ func (c ModelChoice) resolve(facts deployment.Facts) (model deployment.Model, re
 		return model, &model, nil
 	}
 	if facts.Model == nil {
-		return model, nil, deployment.Reject(deployment.CodeModelNotFound, "modelId",
+		return model, nil, deployment.Reject(deployment.CodeModelNotFound, c.path(),
 			"model %q is not registered: register it first, or give the model inline", c.ModelID)
 	}
 	return *facts.Model, nil, nil

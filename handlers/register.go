@@ -1,12 +1,20 @@
 package handlers
 
-import "github.com/slipway-ml/slipway/deployment"
+import (
+	"strings"
+
+	"github.com/slipway-ml/slipway/deployment"
+)
 
 // Register is the data of a command that makes a model known under the id that
 // the command's subject names. The facts of a model never change.
 type Register struct{ ModelFacts }
 
 func (Register) names() deployment.Name { return "" }
+
+func (Register) locate(path string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(path, "model"), ".")
+}
 
 func register() Operation {
 	return define(deployment.KindModel, "register",

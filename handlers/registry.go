@@ -5,10 +5,15 @@ package handlers
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/slipway-ml/slipway/deployment"
 )
+
+//go:generate go run ../cmd/eventdocs -o ../docs/events.md
 
 // All are the operations, in the order in which documents list them.
 func All() []Operation {
@@ -16,6 +21,7 @@ func All() []Operation {
 		register(),
 		deploy(),
 		replace(),
+		cancel(),
 	}
 }
 
@@ -29,6 +35,13 @@ type Operation struct {
 	// Names returns the id of the registered model that data names, "" if none.
 	Names func(data json.RawMessage) (deployment.Name, error)
 
+	// About returns source and id of the command that data is about, "" if none.
+	About func(data json.RawMessage) (source, id string, err error)
+
+	// Locate makes a rejection that speaks of members of a model, as in
+	// "model.artifact.digest", speak of the members of data.
+	Locate func(data json.RawMessage, r *deployment.Rejection) *deployment.Rejection
+
 	// Decide is pure: the same input gives the same decision, and the input is
 	// left as it was. Its error is a *deployment.Rejection.
 	Decide func(deployment.Subject, deployment.Facts, deployment.Command, json.RawMessage) (deployment.Decision, error)
@@ -37,6 +50,13 @@ type Operation struct {
 // payload is the data of a command.
 type payload interface {
 	names() deployment.Name
+	// locate is where data has what a model has at path, which begins with "model".
+	locate(path string) string
+}
+
+// aboutCommand is the data of a command that is about another command.
+type aboutCommand interface {
+	about() (source, id string)
 }
 
 // define makes an Operation of a decision over typed data.
@@ -59,14 +79,43 @@ func define[P payload](
 			}
 			return p.names(), nil
 		},
+		About: func(data json.RawMessage) (source, id string, err error) {
+			p, err := read(data)
+			if c, ok := any(p).(aboutCommand); ok && err == nil {
+				source, id = c.about()
+			}
+			return source, id, err
+		},
+		Locate: func(data json.RawMessage, r *deployment.Rejection) *deployment.Rejection {
+			p, err := read(data)
+			if err != nil {
+				return r
+			}
+			return relocate(p, r)
+		},
 		Decide: func(s deployment.Subject, f deployment.Facts, c deployment.Command, data json.RawMessage) (deployment.Decision, error) {
 			p, err := read(data)
 			if err != nil {
 				return deployment.Decision{}, err
 			}
-			return decide(s, f, c, p)
+			decision, err := decide(s, f, c, p)
+			if r, ok := errors.AsType[*deployment.Rejection](err); ok {
+				err = relocate(p, r)
+			}
+			return decision, err
 		},
 	}
+}
+
+func relocate(p payload, r *deployment.Rejection) *deployment.Rejection {
+	located := *r
+	located.Findings = slices.Clone(r.Findings)
+	for i, finding := range located.Findings {
+		if finding.Path == "model" || strings.HasPrefix(finding.Path, "model.") {
+			located.Findings[i].Path = p.locate(finding.Path)
+		}
+	}
+	return &located
 }
 
 // Find returns the operation that kind and op name.

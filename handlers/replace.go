@@ -28,7 +28,7 @@ func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deploy
 		return deployment.Decision{}, err
 	}
 	if model.ID == state.Model.ID {
-		return deployment.Decision{}, deployment.Reject(deployment.CodeIsCurrentModel, "modelId",
+		return deployment.Decision{}, deployment.Reject(deployment.CodeIsCurrentModel, data.path(),
 			"model %q is the current model of deployment %q: expected another one", model.ID, cmd.Name)
 	}
 	shown := state.RollingOut(deployment.StatusReplacing, model.Ref())
