@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
@@ -78,36 +79,81 @@ func (b *Bucket[T]) Delete(ctx context.Context, key string) error {
 	return nil
 }
 
+// listPause is after how long without an entry List begins anew, at first.
+const listPause = 250 * time.Millisecond
+
 // List returns the values of all keys that start with prefix, which is "" or
 // ends with a dot.
+//
+// A watch counts, when it begins, the entries that there are, and has no marker
+// after them before it has seen as many. If the last one expires in between,
+// that is never: then another watch has to tell.
 func (b *Bucket[T]) List(ctx context.Context, prefix string) (map[string]T, error) {
-	watching, cancel := context.WithCancel(ctx)
-	defer cancel()
+	for pause := listPause; ; pause *= 2 {
+		values, err := b.list(ctx, prefix, pause)
+		if !errors.Is(err, errSilent) {
+			return values, err
+		}
+	}
+}
+
+var errSilent = errors.New("no entry and no end of the entries")
+
+// list is List that ends with errSilent when nothing comes for as long as pause.
+func (b *Bucket[T]) list(ctx context.Context, prefix string, pause time.Duration) (map[string]T, error) {
+	watching, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	silent := time.AfterFunc(pause, func() { cancel(errSilent) })
+	defer silent.Stop()
 	values, complete := make(map[string]T), false
 	err := b.Watch(watching, prefix, func(key string, value *T) {
+		silent.Reset(pause)
 		switch {
 		case key == "":
 			complete = true
-			cancel()
+			cancel(nil)
 		case value != nil:
 			values[key] = *value
 		default:
 			delete(values, key)
 		}
 	})
-	if !complete {
+	switch {
+	case complete:
+		return values, nil
+	case errors.Is(context.Cause(watching), errSilent):
+		return nil, errSilent
+	default:
 		return nil, err
 	}
-	return values, nil
 }
 
 // Watch calls changed for each key that starts with prefix, which is "" or ends
 // with a dot: first for what there is, then, once, with the key "", then for
 // each change, with nil for a key that was deleted. It returns when ctx ends.
 func (b *Bucket[T]) Watch(ctx context.Context, prefix string, changed func(key string, value *T)) error {
-	watcher, err := b.kv.Watch(ctx, prefix+">")
+	return b.watch(ctx, prefix+">", changed)
+}
+
+// Await returns once the value of key is as it is to be, or ctx ends.
+func (b *Bucket[T]) Await(ctx context.Context, key string, ok func(T) bool) error {
+	watching, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := b.watch(watching, key, func(_ string, value *T) {
+		if value != nil && ok(*value) {
+			cancel(errEnough)
+		}
+	})
+	if errors.Is(context.Cause(watching), errEnough) {
+		return nil
+	}
+	return err
+}
+
+func (b *Bucket[T]) watch(ctx context.Context, keys string, changed func(key string, value *T)) error {
+	watcher, err := b.kv.Watch(ctx, keys)
 	if err != nil {
-		return b.failed("watch", prefix, err)
+		return b.failed("watch", keys, err)
 	}
 	defer func() { _ = watcher.Stop() }()
 	for {
@@ -117,7 +163,7 @@ func (b *Bucket[T]) Watch(ctx context.Context, prefix string, changed func(key s
 		case entry, open := <-watcher.Updates():
 			switch {
 			case !open:
-				return b.failed("watch", prefix, errors.New("the watch ended"))
+				return b.failed("watch", keys, errors.New("the watch ended"))
 			case entry == nil:
 				changed("", nil)
 			case entry.Operation() != natsjs.KeyValuePut:

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -63,6 +65,28 @@ func matches(filter, subject string) bool {
 	return subject == filter || open && found && !strings.Contains(last, ".")
 }
 
+// Last returns the newest command that filter matches; its Sequence is 0 when
+// there is none.
+func (c *Commands) Last(ctx context.Context, filter string) (Message, error) {
+	raw, err := c.stream.GetLastMsgForSubject(ctx, filter)
+	if errors.Is(err, natsjs.ErrMsgNotFound) {
+		return Message{}, nil
+	}
+	if err != nil {
+		return Message{}, fmt.Errorf("last command of %s: %w", filter, err)
+	}
+	return message(raw), nil
+}
+
+// Subjects are the subjects on which there are commands, in no order.
+func (c *Commands) Subjects(ctx context.Context) ([]string, error) {
+	info, err := c.stream.Info(ctx, natsjs.WithSubjectFilter(AllCommands))
+	if err != nil {
+		return nil, fmt.Errorf("subjects of %s: %w", CommandsStream, err)
+	}
+	return slices.Collect(maps.Keys(info.State.Subjects)), nil
+}
+
 // Publish stores a command and returns its sequence. id is the command's token:
 // publishing it again within the stream's duplicate window stores nothing and
 // returns the sequence of the first one.
@@ -98,6 +122,9 @@ const pullWindow = 64
 // share, one after the other, until ctx ends.
 func (c *Commands) Consume(ctx context.Context, handle func(Delivery)) error {
 	consumer, err := c.js.Consumer(ctx, CommandsStream, WorkersConsumer)
+	if ctx.Err() != nil {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("open consumer %s: %w", WorkersConsumer, err)
 	}

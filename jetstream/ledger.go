@@ -48,6 +48,9 @@ func (l *Ledger) Last(ctx context.Context, fence string) (Message, error) {
 	return message(raw), nil
 }
 
+// ErrTooLarge says that the broker takes no message of that size. Nothing is stored.
+var ErrTooLarge = errors.New("larger than the broker takes")
+
 // Write is an event to be appended to the ledger.
 type Write struct {
 	Subject string
@@ -68,10 +71,22 @@ func (l *Ledger) Append(ctx context.Context, w Write) (sequence uint64, appended
 	if isConflict(err) {
 		return 0, false, nil
 	}
+	if errors.Is(err, nats.ErrMaxPayload) {
+		return 0, false, fmt.Errorf("append %s, %d bytes: %w", w.Subject, len(w.Body), ErrTooLarge)
+	}
 	if err != nil {
 		return 0, false, fmt.Errorf("append %s: %w", w.Subject, err)
 	}
 	return ack.Sequence, true, nil
+}
+
+// Time is when the event with this sequence was stored, by the broker's clock.
+func (l *Ledger) Time(ctx context.Context, sequence uint64) (time.Time, error) {
+	raw, err := l.stream.GetMsg(ctx, sequence)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("time of event %d: %w", sequence, err)
+	}
+	return raw.Time, nil
 }
 
 // Now is the time by the broker's clock, against which the times of events can
@@ -99,27 +114,7 @@ func (l *Ledger) Follow(ctx context.Context, filter string, from uint64, ready f
 // Events calls handle for each event that filter matches and that is stored
 // now, in order, and returns.
 func (l *Ledger) Events(ctx context.Context, filter string, from uint64, handle func(Message) error) error {
-	info, err := l.stream.Info(ctx, natsjs.WithSubjectFilter(filter))
-	if err != nil {
-		return fmt.Errorf("read %s: %w", EventsStream, err)
-	}
-	var left uint64
-	for _, count := range info.State.Subjects {
-		left += count
-	}
-	last, err := l.Last(ctx, filter)
-	if err != nil || left == 0 || last.Sequence < max(from, 1) {
-		return err
-	}
-	return l.Follow(ctx, filter, max(from, 1), nil, func(m Message) error {
-		if err := handle(m); err != nil {
-			return err
-		}
-		if m.Sequence >= last.Sequence {
-			return errEnough
-		}
-		return nil
-	})
+	return l.Replay(ctx, Span{Filter: filter, From: from}, handle)
 }
 
 var errEnough = errors.New("enough")
@@ -127,11 +122,11 @@ var errEnough = errors.New("enough")
 func follow(ctx context.Context, stream natsjs.Stream, config natsjs.OrderedConsumerConfig, ready func(), handle func(Message) error) error {
 	consumer, err := stream.OrderedConsumer(ctx, config)
 	if err != nil {
-		return fmt.Errorf("follow %s: %w", EventsStream, err)
+		return fmt.Errorf("follow %s: %w", stream.CachedInfo().Config.Name, err)
 	}
-	messages, err := consumer.Messages()
+	messages, err := consumer.Messages(natsjs.PullMaxMessages(replayWindow))
 	if err != nil {
-		return fmt.Errorf("follow %s: %w", EventsStream, err)
+		return fmt.Errorf("follow %s: %w", stream.CachedInfo().Config.Name, err)
 	}
 	defer context.AfterFunc(ctx, messages.Stop)()
 	defer messages.Stop()
@@ -144,11 +139,11 @@ func follow(ctx context.Context, stream natsjs.Stream, config natsjs.OrderedCons
 			return ctx.Err()
 		}
 		if err != nil {
-			return fmt.Errorf("follow %s: %w", EventsStream, err)
+			return fmt.Errorf("follow %s: %w", stream.CachedInfo().Config.Name, err)
 		}
 		meta, err := msg.Metadata()
 		if err != nil {
-			return fmt.Errorf("follow %s: %w", EventsStream, err)
+			return fmt.Errorf("follow %s: %w", stream.CachedInfo().Config.Name, err)
 		}
 		err = handle(Message{Subject: msg.Subject(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Header: msg.Headers(), Body: msg.Data()})
 		if errors.Is(err, errEnough) {

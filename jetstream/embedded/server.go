@@ -102,7 +102,7 @@ func start(o Options) (*server.Server, error) {
 func free(address string) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w: stop what uses it, or choose another port (0 takes a free one)", address, err)
+		return fmt.Errorf("listen on %s: %w: stop what uses it, or choose another port (0 takes a free one)", address, errors.Unwrap(err))
 	}
 	return listener.Close()
 }

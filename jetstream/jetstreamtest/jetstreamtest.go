@@ -14,38 +14,38 @@ import (
 
 // Start starts a server in a directory of the test's own, provisions it, and
 // stops it when the test ends.
-func Start(t testing.TB) natsjs.JetStream {
-	t.Helper()
-	_, js := StartIn(t, embedded.Options{Dir: t.TempDir(), Port: -1, SyncInterval: time.Minute})
+func Start(tb testing.TB) natsjs.JetStream {
+	tb.Helper()
+	_, js := StartIn(tb, embedded.Options{Dir: tb.TempDir(), Port: -1, SyncInterval: time.Minute})
 	return js
 }
 
 // StartIn is Start with options. The server may be stopped earlier.
-func StartIn(t testing.TB, o embedded.Options) (*embedded.Server, natsjs.JetStream) {
-	t.Helper()
+func StartIn(tb testing.TB, o embedded.Options) (*embedded.Server, natsjs.JetStream) {
+	tb.Helper()
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	s, err := embedded.Start(o)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := s.Stop(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
-	conn, err := jetstream.Connect(jetstream.Settings{URL: "nats://in-process"}, t.Name(), o.Log, s.InProcess())
+	conn, err := jetstream.Connect(jetstream.Settings{URL: "nats://in-process"}, tb.Name(), o.Log, s.InProcess())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(conn.Close)
-	js, err := jetstream.Open(t.Context(), conn)
+	tb.Cleanup(conn.Close)
+	js, err := jetstream.Open(tb.Context(), conn)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if err := jetstream.Provision(t.Context(), js, 1, 2*time.Second); err != nil {
-		t.Fatal(err)
+	if err := jetstream.Provision(tb.Context(), js, 1, 2*time.Second); err != nil {
+		tb.Fatal(err)
 	}
 	return s, js
 }
