@@ -53,3 +53,37 @@ func TestRestore(t *testing.T) {
 		})
 	}
 }
+
+// Converge writes only what differs, and leaves newer claims alone.
+func TestConverge(t *testing.T) {
+	t.Parallel()
+	a, b := &deployment.ModelRef{ID: "a"}, &deployment.ModelRef{ID: "b"}
+	for name, test := range map[string]struct {
+		there  Desired
+		to     *deployment.ModelRef
+		writes bool
+	}{
+		"so already":           {Desired{Token: 3, Active: a}, a, false},
+		"another model":        {Desired{Token: 3, Active: b}, a, true},
+		"a target that stayed": {Desired{Token: 3, Active: a, Target: b}, a, true},
+		"a newer claim":        {Desired{Token: 9, Active: b}, a, false},
+		"nothing, and so":      {Desired{Token: 3}, nil, false},
+		"nothing is to serve":  {Desired{Token: 3, Active: b}, nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld()
+			w.desired, w.revision = test.there, 1
+			changed, err := w.local().Converge(t.Context(), "churn", test.to, 8)
+			if err != nil || changed != test.writes {
+				t.Errorf("got %v, %v, want %v", changed, err, test.writes)
+			}
+			if wrote := w.revision > 1; wrote != test.writes {
+				t.Errorf("wrote: got %v, want %v", wrote, test.writes)
+			}
+			if test.writes && (w.desired.Token != 8 || w.desired.Target != nil) {
+				t.Errorf("got %+v, want it under token 8 without target", w.desired)
+			}
+		})
+	}
+}

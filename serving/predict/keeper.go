@@ -52,6 +52,13 @@ func (k *keeper) tell(desired *serving.Desired) {
 	}
 }
 
+// wanted reports whether there is such a deployment: not when its first rollout
+// was taken back, of which an entry without models stays.
+func (k *keeper) wanted() bool {
+	want := k.want.Load()
+	return want != nil && (want.Active != nil || want.Target != nil)
+}
+
 // run converges to the newest entry and reports what came of it, again after
 // every change and, while something cannot be had, again after a pause.
 func (k *keeper) run(ctx context.Context) {

@@ -156,7 +156,7 @@ func (s *Server) keeper(name string) (*keeper, error) {
 	k, listed := s.keepers[name], s.listed
 	s.mu.RUnlock()
 	switch {
-	case k != nil && k.want.Load() != nil:
+	case k != nil && k.wanted():
 		return k, nil
 	case !listed:
 		return nil, problemf(http.StatusServiceUnavailable, "model %q: not ready, the server is starting", name)
@@ -170,5 +170,5 @@ func (s *Server) names() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	names := slices.Sorted(maps.Keys(s.keepers))
-	return slices.DeleteFunc(names, func(name string) bool { return s.keepers[name].want.Load() == nil })
+	return slices.DeleteFunc(names, func(name string) bool { return !s.keepers[name].wanted() })
 }

@@ -189,7 +189,7 @@ func patience(t *testing.T) context.Context {
 // stand makes the server serve the model under the name without following anything.
 func stand(s *Server, name string, id string, model Model) *keeper {
 	k := &keeper{server: s, name: deployment.Name(name), wake: make(chan struct{}, 1)}
-	k.want.Store(&serving.Desired{})
+	k.want.Store(&serving.Desired{Active: &deployment.ModelRef{}})
 	if model != nil {
 		k.slot.swap(newVersion(*ref(id), model))
 	}
