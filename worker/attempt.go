@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -22,10 +23,13 @@ type attempt struct {
 	cmd        events.Command    // as far as it could be read
 	token      string
 	digest     string
-	number     int // from 1
-	handedOver int // of the earlier ones
+	number     int       // from 1
+	handedOver int       // of the earlier ones
+	begun      uint64    // sequence of the started event of the first one; 0: this is it
+	deadline   time.Time // by this process's clock; zero: not known
 	raw        *Raw
-	first      *done // the same command, carried out before
+	first      *done        // the same command, carried out before
+	cancel     *CancelledBy // the command that cancels this one
 
 	mu      sync.Mutex // guards what the heartbeat writes too
 	last    uint64     // sequence of the newest event about the thing
@@ -37,7 +41,15 @@ type attempt struct {
 // attempt begins a try. Until the command is decoded it is known by its place
 // in the stream.
 func (w *Worker) attempt(rec record, msg jetstream.Message) *attempt {
-	return &attempt{Worker: w, rec: rec, msg: msg, last: rec.Sequence, op: "unknown", token: events.Token("", fmt.Sprint(msg.Sequence))}
+	a := &attempt{Worker: w, rec: rec, msg: msg, last: rec.Sequence, op: "unknown"}
+	a.known(events.Token("", fmt.Sprint(msg.Sequence)), "")
+	return a
+}
+
+// known notes which command this is and how often it was tried before.
+func (a *attempt) known(token, digest string) {
+	before := a.rec.earlier(token)
+	a.token, a.digest, a.number, a.handedOver, a.begun = token, digest, before.Attempt+1, before.HandedOver, before.First
 }
 
 // decode reads the command and finds its operation.
@@ -49,7 +61,7 @@ func (a *attempt) decode() (operation handlers.Operation, err error) {
 	cmd, invalid := events.ReadCommand(a.msg.Header, a.msg.Body)
 	a.cmd = cmd
 	if cmd.Source != "" && cmd.ID != "" {
-		a.token, a.digest = cmd.Token(), cmd.Digest()
+		a.known(cmd.Token(), cmd.Digest())
 	}
 	who, op := AddressOf(a.msg.Subject)
 	operation, unknown := handlers.Find(a.Operations, who.Kind, op)
@@ -69,16 +81,35 @@ func (a *attempt) decode() (operation handlers.Operation, err error) {
 	return operation, rejectData(a.Schemas.Check(cmd.Type.String(), cmd.Data))
 }
 
+// guard calls f and makes a panic a try that failed. The next try may be by
+// another worker, or by one that has been mended.
+func (a *attempt) guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			a.Log.Error("panic", "name", a.rec.Who.Name, "op", a.op, "panic", p, "stack", string(debug.Stack()))
+			err = &effectError{fmt.Errorf("panic: %v", p), deployment.CodePanic}
+		}
+	}()
+	return f()
+}
+
 // dedupe finds out whether the same command was carried out before: among the
 // newest commands of this deployment, which travel in its ledger, or among all.
-func (a *attempt) dedupe(ctx context.Context) error {
+// If not, it returns refused: why the command cannot be carried out, if so.
+func (a *attempt) dedupe(ctx context.Context, refused error) error {
+	if a.digest == "" { // without source and id, nothing is the same command
+		return refused
+	}
 	first, found := a.rec.find(a.token)
 	if !found {
 		operation, err := a.Views.Operation(ctx, a.token)
 		if err != nil {
 			return err
 		}
-		if operation == nil || operation.Sequence == a.msg.Sequence {
+		if operation == nil || operation.Sequence >= a.msg.Sequence { // a later one, of another deployment, is no first one
+			if refused != nil {
+				return refused
+			}
 			return a.notExpired(ctx)
 		}
 		first = done{Token: a.token, Outcome: operation.Outcome, Digest: operation.Digest, Sequence: operation.Sequence}
@@ -104,19 +135,26 @@ func (a *attempt) notExpired(ctx context.Context) error {
 // facts gathers what the decision may know of other things.
 func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (facts deployment.Facts, err error) {
 	id, err := operation.Names(a.cmd.Data)
-	if err != nil || id == "" {
+	if err != nil {
 		return facts, err
 	}
-	facts.Model, err = a.modelAsOf(ctx, id, a.msg.Sequence)
+	if id != "" {
+		if facts.Model, err = a.modelAsOf(ctx, id, a.msg.Sequence); err != nil {
+			return facts, err
+		}
+	}
+	source, command, err := operation.About(a.cmd.Data)
+	if err == nil && command != "" {
+		facts.Outcome, err = a.outcomeOf(ctx, source, command)
+	}
 	return facts, err
 }
 
 // claim publishes `started`: from now on this try holds the deployment, and the
 // event's sequence is the fencing token of its effects.
 func (a *attempt) claim(ctx context.Context, decision deployment.Decision) error {
-	before := a.rec.earlier(a.token)
-	a.number, a.handedOver, a.shown = before.Attempt+1, before.HandedOver, decision.Shown
-	a.claimed = &Claim{Token: a.token, Worker: a.ID, Attempt: a.number, HandedOver: a.handedOver}
+	a.shown = decision.Shown
+	a.claimed = &Claim{Token: a.token, Worker: a.ID, Attempt: a.number, HandedOver: a.handedOver, First: a.begun}
 	sequence, err := a.publish(ctx, events.Started, Data{})
 	if err != nil {
 		a.claimed = nil
@@ -124,7 +162,7 @@ func (a *attempt) claim(ctx context.Context, decision deployment.Decision) error
 	}
 	a.claimed.Sequence = sequence
 	if a.counted() > a.MaxAttempts { // the last worker that tried did not live to say how it went
-		return &deployment.Failure{Code: deployment.CodeAttemptsExhausted, Message: fmt.Sprintf("%d attempts began and none of them ended", a.MaxAttempts)}
+		return &deployment.Failure{Code: deployment.CodeAttemptsExhausted, Message: fmt.Sprintf("%d attempts began and none of them ended", a.MaxAttempts), Retryable: true}
 	}
 	return a.Views.Project(ctx, a.view(events.Started, sequence, Data{}))
 }
@@ -137,23 +175,69 @@ func (a *attempt) counted() int { return a.number - a.handedOver }
 // what the file says, publishes the verdict, and carries out the effects, all
 // while the heartbeat keeps the claim. A panic counts as a try that failed.
 func (a *attempt) run(ctx context.Context, operation handlers.Operation, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
+	if err := a.setDeadline(ctx); err != nil {
+		return decision, err
+	}
 	ctx, stop := a.heartbeat(ctx)
 	defer stop()
-	defer func() {
-		if p := recover(); p != nil {
-			err = &effectError{fmt.Errorf("panic: %v", p), deployment.CodePanic}
-		} else if cause := context.Cause(ctx); err != nil && errors.Is(cause, errSuperseded) {
-			err = cause
+	ctx, cancel := context.WithDeadlineCause(ctx, a.deadline, errDeadline)
+	defer cancel()
+	err = a.guard(func() (err error) {
+		decision, err = a.carry(ctx, operation, facts, decision)
+		return err
+	})
+	switch cause := context.Cause(ctx); {
+	case err == nil:
+	case errors.Is(cause, errSuperseded) || errors.Is(cause, errCancelled):
+		return decision, cause
+	case errors.Is(cause, errDeadline):
+		return decision, a.tooLate(err)
+	}
+	return decision, err
+}
+
+// setDeadline finds out how long the command may still take.
+func (a *attempt) setDeadline(ctx context.Context) error {
+	left := a.Deadline(a.op)
+	if a.begun > 0 {
+		began, err := a.Ledger.Time(ctx, a.begun)
+		if err != nil {
+			return err
 		}
-	}()
+		now, err := a.Ledger.Now(ctx)
+		if err != nil {
+			return err
+		}
+		left -= now.Sub(began)
+	}
+	a.deadline = time.Now().Add(left)
+	return nil
+}
+
+// tooLate is the failure of a command that took longer than it may.
+func (a *attempt) tooLate(last error) *deployment.Failure {
+	return &deployment.Failure{
+		Code:    deployment.CodeDeadlineExceeded,
+		Message: fmt.Sprintf("not done %s after it began: %v", a.Deadline(a.op), last), Retryable: true,
+	}
+}
+
+// carry is run without its safeguards.
+func (a *attempt) carry(ctx context.Context, operation handlers.Operation, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
+	if err := a.notCancelled(ctx); err != nil {
+		return decision, err
+	}
 	if decision.Inspect != nil {
 		inspection, err := a.Target.Inspect(ctx, *decision.Inspect, a.say)
 		if err != nil {
-			return a.inspected(ctx, err)
+			return a.inspected(ctx, operation, err)
 		}
 		facts.Inspection = &inspection
 		if decision, err = operation.Decide(a.rec.Subject, facts, a.command(), a.cmd.Data); err != nil {
-			return decision, errors.Join(a.validated(ctx, decision.Checks), err)
+			if err := a.validated(ctx, decision.Checks); err != nil {
+				return decision, err
+			}
+			return decision, err
 		}
 		if err := a.validated(ctx, decision.Checks); err != nil {
 			return decision, err
@@ -163,7 +247,7 @@ func (a *attempt) run(ctx context.Context, operation handlers.Operation, facts d
 		switch effect := effect.(type) {
 		case deployment.Serve:
 			if err := a.Target.Apply(ctx, deployment.Name(a.rec.Who.Name), effect.Model, a.claimed.Sequence, a.say); err != nil {
-				return decision, asEffectError(err)
+				return decision, asEffectError(err, deployment.CodeServerUnavailable)
 			}
 		}
 	}
@@ -171,16 +255,16 @@ func (a *attempt) run(ctx context.Context, operation handlers.Operation, facts d
 }
 
 // inspected says what it means that the file could not be looked at.
-func (a *attempt) inspected(ctx context.Context, err error) (deployment.Decision, error) {
+func (a *attempt) inspected(ctx context.Context, operation handlers.Operation, err error) (deployment.Decision, error) {
 	var rejection *deployment.Rejection
 	if !errors.As(err, &rejection) {
-		return deployment.Decision{}, asEffectError(err)
+		return deployment.Decision{}, asEffectError(err, deployment.CodeStoreUnavailable)
 	}
 	checks := deployment.CheckRejected(rejection)
 	if err := a.validated(ctx, checks); err != nil {
 		return deployment.Decision{}, err
 	}
-	return deployment.Decision{Checks: checks}, rejection
+	return deployment.Decision{Checks: checks}, operation.Locate(a.cmd.Data, rejection)
 }
 
 func (a *attempt) validated(ctx context.Context, checks deployment.Checks) error {
@@ -210,35 +294,46 @@ func (a *attempt) say(message string) {
 }
 
 // heartbeat renews the claim with `progress` events until stop is called. The
-// context that it returns ends with errSuperseded once the claim is lost.
+// context that it returns ends with errSuperseded once the claim is lost, and
+// with errCancelled once another command asks for the end of this one. A
+// renewal that is under way when stop is called is waited for, not cut off:
+// whether it was stored would not be known, and the next write would miss.
 func (a *attempt) heartbeat(ctx context.Context) (_ context.Context, stop func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
+	running, cancel := context.WithCancelCause(ctx)
+	var watching sync.WaitGroup
+	watching.Go(func() { a.watchCancel(running, cancel) })
+	watching.Go(func() {
 		ticker := time.NewTicker(max(a.Lease/3, time.Millisecond))
 		defer ticker.Stop()
 		for {
 			select {
-			case <-ctx.Done():
+			case <-running.Done():
 				return
 			case <-ticker.C:
 			}
-			a.mu.Lock()
-			message := a.message
-			a.mu.Unlock()
-			switch _, err := a.publish(ctx, events.Progress, Data{Message: message}); {
+			switch err := a.renew(context.WithoutCancel(ctx)); {
 			case errors.Is(err, errSuperseded):
 				cancel(err)
 			case err != nil:
 				a.Log.WarnContext(ctx, "claim not renewed", "name", a.rec.Who.Name, "err", err)
 			}
 		}
-	}()
-	return ctx, func() {
+	})
+	return running, func() {
 		cancel(nil)
-		<-ended
+		watching.Wait()
 	}
+}
+
+// renew publishes what the effect said last.
+func (a *attempt) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, a.Lease)
+	defer cancel()
+	a.mu.Lock()
+	message := a.message
+	a.mu.Unlock()
+	_, err := a.publish(ctx, events.Progress, Data{Message: message})
+	return err
 }
 
 // command is the command as a decision sees it.

@@ -16,6 +16,10 @@ var (
 	errSuperseded = errors.New("superseded")
 	// errDuplicate: the same command was carried out before.
 	errDuplicate = errors.New("duplicate")
+	// errCancelled: another command asks for the end of this one.
+	errCancelled = errors.New("cancelled")
+	// errDeadline: the command has taken longer than it may.
+	errDeadline = errors.New("deadline exceeded")
 	// errExpired: the command's expirytime has passed.
 	errExpired = errors.New("expired")
 )
@@ -38,13 +42,13 @@ func (e *effectError) Error() string { return e.err.Error() }
 func (e *effectError) Unwrap() error { return e.err }
 
 // asEffectError leaves final errors as they are and marks the others as transient.
-func asEffectError(err error) error {
+func asEffectError(err error, code deployment.Code) error {
 	var failure *deployment.Failure
 	var rejection *deployment.Rejection
 	if errors.As(err, &failure) || errors.As(err, &rejection) {
 		return err
 	}
-	return &effectError{err, deployment.CodeServerUnavailable}
+	return &effectError{err, code}
 }
 
 // concludeTime is how long it may take to write down what a try came to. A
@@ -57,6 +61,7 @@ const concludeTime = 10 * time.Second
 //	*Rejection     rejected; nothing has changed
 //	*Failure       failed; what served before serves
 //	*effectError   retrying, or failed when there were enough tries
+//	errCancelled   cancelled; what served before serves
 //	errDuplicate, errExpired
 //	anything else  nothing is said: the try is repeated
 func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, err error) error {
@@ -68,18 +73,27 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 	stopping := ctx.Err() != nil
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), concludeTime)
 	defer cancel()
-	switch {
-	case errors.Is(err, errSuperseded):
-		return err
-	case err == nil:
-		return a.commit(ctx, events.Completed, decision.After, Data{
+	if err == nil {
+		err = a.commit(ctx, events.Completed, decision.After, Data{
 			Changed: &decision.Changed, Checks: decision.Checks,
 			Registered: decision.Registered, Replacement: decision.Replacement,
 		})
+		if !errors.Is(err, jetstream.ErrTooLarge) {
+			return err
+		}
+	}
+	switch {
+	case errors.Is(err, errSuperseded):
+		return err
 	case errors.Is(err, errDuplicate):
 		return a.commit(ctx, events.Duplicate, a.rec.Subject, Data{Original: &Original{a.first.Outcome, a.first.Sequence}})
 	case errors.Is(err, errExpired):
 		return a.commit(ctx, events.Expired, a.rec.Subject, Data{ExpiredAt: &a.cmd.Expires})
+	case errors.Is(err, errCancelled):
+		if err := a.restore(ctx); err != nil {
+			return err
+		}
+		return a.commit(ctx, events.Cancelled, a.rec.Subject, Data{CancelledBy: a.cancel})
 	case errors.As(err, &rejection):
 		if err := a.restore(ctx); err != nil {
 			return err
@@ -87,13 +101,21 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 		return a.commit(ctx, events.Rejected, a.rec.Subject, Data{Failure: refusal(rejection), Checks: decision.Checks, Raw: a.raw})
 	case errors.As(err, &failure):
 		return a.fail(ctx, failure)
+	case errors.Is(err, jetstream.ErrTooLarge):
+		return a.fail(ctx, &deployment.Failure{Code: deployment.CodeTooLarge, Message: "an event about the command is larger than the broker takes"})
 	case stopping && a.claimed != nil:
 		return a.handOver(ctx)
 	case errors.As(err, &transient):
 		if a.counted() >= a.MaxAttempts {
-			return a.fail(ctx, &deployment.Failure{Code: transient.code, Message: fmt.Sprintf("%d attempts, the last one: %s", a.number, transient)})
+			return a.fail(ctx, &deployment.Failure{
+				Code: transient.code, Message: fmt.Sprintf("%d attempts, the last one: %s", a.number, transient), Retryable: true,
+			})
 		}
-		return a.retry(ctx, a.Backoff(a.counted()), &Failure{
+		delay := a.Backoff(a.counted())
+		if !a.deadline.IsZero() && time.Now().Add(delay).After(a.deadline) {
+			return a.fail(ctx, a.tooLate(transient))
+		}
+		return a.retry(ctx, delay, &Failure{
 			Code: transient.code, Class: transient.code.Class(), Message: transient.Error(), Retryable: true,
 		})
 	default:
@@ -107,9 +129,9 @@ func (a *attempt) fail(ctx context.Context, failure *deployment.Failure) error {
 		return err
 	}
 	after := a.rec.Subject
-	after.Deployment = deployment.AfterFailure(a.rec.Subject.Deployment, a.shown, a.command(), failure.Code, failure.Message)
+	after.Deployment = deployment.AfterFailure(a.rec.Subject.Deployment, a.shown, a.command(), failure.Code, clip(failure.Message))
 	return a.commit(ctx, events.Failed, after, Data{Failure: &Failure{
-		Code: failure.Code, Class: failure.Code.Class(), Message: failure.Message, Retryable: true,
+		Code: failure.Code, Class: failure.Code.Class(), Message: failure.Message, Retryable: failure.Retryable,
 	}})
 }
 
@@ -146,10 +168,13 @@ func (a *attempt) retry(ctx context.Context, delay time.Duration, failure *Failu
 	if err != nil {
 		return err
 	}
-	next := now.Add(delay).UTC()
+	next, begun := now.Add(delay).UTC(), a.begun
+	if begun == 0 && a.claimed != nil {
+		begun = a.claimed.Sequence
+	}
 	a.claimed = nil
 	data := Data{Failure: failure, NextAt: &next}
-	data.Ledger.Retry = &Retry{Token: a.token, Attempt: a.number, HandedOver: a.handedOver, NextAt: next}
+	data.Ledger.Retry = &Retry{Token: a.token, Attempt: a.number, HandedOver: a.handedOver, First: begun, NextAt: next}
 	sequence, err := a.publish(ctx, events.Retrying, data)
 	if err != nil {
 		return err
@@ -174,7 +199,6 @@ func (a *attempt) commit(ctx context.Context, outcome events.Outcome, after depl
 	if a.first == nil && a.digest != "" {
 		data.Ledger.Recent = a.rec.with(done{a.token, outcome, a.digest, a.msg.Sequence})
 	}
-	a.claimed = nil
 	sequence, err := a.publish(ctx, outcome, data)
 	if err != nil {
 		return err
@@ -196,33 +220,68 @@ func (a *attempt) logOutcome(ctx context.Context, outcome events.Outcome, data D
 func (a *attempt) publish(ctx context.Context, outcome events.Outcome, data Data) (sequence uint64, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.complete(outcome, &data)
-	write, err := a.write(outcome, data)
+	for {
+		complete := data
+		a.complete(outcome, &complete)
+		write, err := a.write(outcome, complete)
+		if err != nil {
+			return 0, err
+		}
+		sequence, appended, err := a.Ledger.Append(ctx, write)
+		if err != nil {
+			return 0, err
+		}
+		if appended {
+			a.last = sequence
+			return sequence, nil
+		}
+		own, err := a.ownLast(ctx)
+		if err != nil {
+			return 0, err
+		}
+		if own <= a.last {
+			return 0, errSuperseded
+		}
+		a.last = own // its acknowledgement was lost
+	}
+}
+
+// ownLast is the sequence of the newest event if this try has published it and
+// the claim still holds; else 0.
+func (a *attempt) ownLast(ctx context.Context) (uint64, error) {
+	last, err := a.Ledger.Last(ctx, a.rec.Who.Fence)
 	if err != nil {
 		return 0, err
 	}
-	sequence, appended, err := a.Ledger.Append(ctx, write)
+	rec, err := readRecord(a.rec.Who, last)
 	if err != nil {
 		return 0, err
 	}
-	if !appended {
-		return 0, errSuperseded
+	if c := rec.Claim; c == nil || c.Token != a.token || c.Worker != a.ID || c.Attempt != a.number {
+		return 0, nil
 	}
-	a.last = sequence
-	return sequence, nil
+	return rec.Sequence, nil
 }
 
 // complete adds what every event says.
 func (a *attempt) complete(outcome events.Outcome, data *Data) {
 	data.Command = a.ref()
+	if data.Checks != nil {
+		data.Checks = clipChecks(data.Checks)
+	}
+	if data.Failure != nil {
+		data.Failure.Message = clip(data.Failure.Message)
+	}
+	data.Message = clip(data.Message)
 	data.Worker, data.Attempt = a.ID, a.number
 	data.Ledger.Previous = a.last
 	if outcome.Terminal() {
 		return
 	}
 	data.Deployment, data.Model = a.rec.Subject.Deployment, a.rec.Subject.Model
+	data.Ledger.Committed = a.rec.Subject.Deployment
 	if a.shown != nil {
-		data.Deployment, data.Ledger.Committed = a.shown, a.rec.Subject.Deployment
+		data.Deployment = a.shown
 	}
 	data.Ledger.Watermark, data.Ledger.Recent, data.Ledger.RegisteredBy = a.rec.Watermark, a.rec.Recent, a.rec.RegisteredBy
 	data.Ledger.Claim = a.claimed

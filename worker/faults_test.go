@@ -2,9 +2,11 @@ package worker_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -341,4 +343,153 @@ func TestBlockedDeploymentBlocksNobodyElse(t *testing.T) {
 		t.Errorf("slow: got %s %+v, want completed", got.Outcome, got.Failure)
 	}
 	s.history()
+}
+
+// A deployment that serves goes on to do so.
+func TestPanicBeforeClaimOfReplacement(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.advanceAll(s.worker("w0"), deployRequest("churn", "1", 1))
+	w := s.worker("w1")
+	for i := range w.Operations {
+		w.Operations[i].Decide = func(deployment.Subject, deployment.Facts, deployment.Command, json.RawMessage) (deployment.Decision, error) {
+			panic("out of luck")
+		}
+	}
+	stop := s.run(w)
+	got := s.outcomeOf(s.publish(replaceRequest("churn", "2", 2)))
+	if got.Outcome != events.Failed || got.Deployment == nil || got.Deployment.Status != deployment.StatusActive || got.Deployment.Model.ID != contentID(1) {
+		t.Errorf("got %s with %+v, want failed, and active with %s", got.Outcome, got.Deployment, contentID(1))
+	}
+	stop()
+	if view, exists := s.deployment("churn"); !exists || view.Model == nil || s.target.serves("churn") != contentID(1) {
+		t.Errorf("got %+v, %v, and %s serves; want %s", view, exists, s.target.serves("churn"), contentID(1))
+	}
+	s.history()
+}
+
+// A broker that takes no message as large as an event keeps the command from
+// being done, but not from ending.
+func TestEventTooLargeForBroker(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.advanceAll(s.worker("w0"), deployRequest("churn", "1", 1))
+	w := s.worker("w1")
+	w.Ledger = narrowLedger{s.ledger}
+	s.run(w)
+	got := s.outcomeOf(s.publish(replaceRequest("churn", "2", 2)))
+	if got.Outcome != events.Failed || got.Failure.Code != deployment.CodeTooLarge || got.Deployment.Model.ID != contentID(1) {
+		t.Errorf("got %s %+v with %s, want failed with too_large, and %s", got.Outcome, got.Failure, got.Deployment.Model.ID, contentID(1))
+	}
+	if got := s.target.serves("churn"); got != contentID(1) {
+		t.Errorf("target serves %s, want %s again", got, contentID(1))
+	}
+}
+
+// narrowLedger takes no completed event.
+type narrowLedger struct{ worker.Ledger }
+
+func (l narrowLedger) Append(ctx context.Context, w jetstream.Write) (uint64, bool, error) {
+	if strings.HasSuffix(w.Subject, ".completed") {
+		return 0, false, fmt.Errorf("append: %w", jetstream.ErrTooLarge)
+	}
+	return l.Ledger.Append(ctx, w)
+}
+
+// A worker that holds all the deliveries it may hold still stops in time.
+func TestStopWithFullWindow(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	began := make(chan struct{}, 100)
+	s.target.apply = func(ctx context.Context, _ deployment.Name, _ deployment.ModelRef, _ uint64) error {
+		began <- struct{}{}
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	for i := range 40 {
+		s.publish(deployRequest(fmt.Sprint("d", i), fmt.Sprint(i), 1))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	w := s.worker("w1")
+	go func() {
+		ended <- w.Run(ctx, s.commands, worker.Limits{Concurrency: 2, Window: 4, AckWait: time.Minute, Drain: 10 * time.Millisecond, Reconcile: time.Hour})
+	}()
+	<-began
+	<-began
+	cancel()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the worker does not stop")
+	}
+	// What it had begun is given back, what it had not is untouched, and all of it is done by the next one.
+	s.target.mu.Lock()
+	s.target.apply = nil
+	s.target.mu.Unlock()
+	s.run(s.worker("w2"))
+	for sequence := range uint64(40) {
+		if got := s.outcomeOf(sequence + 1); got.Outcome != events.Completed {
+			t.Errorf("command %d: got %s %+v, want completed", sequence+1, got.Outcome, got.Failure)
+		}
+	}
+	s.history()
+}
+
+// A defect in the code that reads or decides ends as a failed command, not as a
+// worker that dies again and again.
+func TestPanicBeforeClaim(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	w := s.worker("w1")
+	for i := range w.Operations {
+		w.Operations[i].Decide = func(deployment.Subject, deployment.Facts, deployment.Command, json.RawMessage) (deployment.Decision, error) {
+			panic("out of luck")
+		}
+	}
+	s.run(w)
+	sequence := s.publish(deployRequest("churn", "1", 1))
+	if got := s.outcomeOf(sequence); got.Outcome != events.Failed || got.Failure.Code != deployment.CodePanic || got.Deployment != nil {
+		t.Errorf("got %s %+v with %+v, want failed with panic and no deployment", got.Outcome, got.Failure, got.Deployment)
+	}
+	if diff := cmp.Diff([]events.Outcome{events.Retrying, events.Retrying, events.Failed}, outcomes(s.history(), sequence)); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+}
+
+// A command that takes longer than it may has failed, in one attempt or over
+// several, whichever workers made them.
+func TestDeadline(t *testing.T) {
+	t.Parallel()
+	never := func(ctx context.Context, _ deployment.Name, _ deployment.ModelRef, _ uint64) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	away := func(context.Context, deployment.Name, deployment.ModelRef, uint64) error { return errors.New("away") }
+	for name, apply := range map[string]func(context.Context, deployment.Name, deployment.ModelRef, uint64) error{"one attempt": never, "many attempts": away} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newSystem(t)
+			s.target.apply = apply
+			for _, id := range []string{"w1", "w2"} {
+				w := s.worker(id)
+				w.MaxAttempts = math.MaxInt
+				w.Deadline = func(op string) time.Duration {
+					if op != "deploy" {
+						t.Errorf("asked for the deadline of %q", op)
+					}
+					return 300 * time.Millisecond
+				}
+				s.run(w)
+			}
+			got := s.outcomeOf(s.publish(deployRequest("churn", "1", 1)))
+			if got.Outcome != events.Failed || got.Failure.Code != deployment.CodeDeadlineExceeded {
+				t.Errorf("got %s %+v, want failed with deadline_exceeded", got.Outcome, got.Failure)
+			}
+			s.unique(s.history())
+		})
+	}
 }

@@ -68,9 +68,9 @@ func bucket[T any](s *system, name string) *jetstream.Bucket[T] {
 func (s *system) worker(id string) *worker.Worker {
 	s.tb.Helper()
 	return &worker.Worker{
-		ID: id, Ledger: s.ledger, Commands: s.commands, Views: s.views(), Target: s.target,
+		ID: id, Ledger: s.ledger, Commands: s.commands, Backlog: s.commands, Views: s.views(), Target: s.target,
 		Operations: handlers.All(), Schemas: s.schemas, Log: slog.New(slog.DiscardHandler),
-		Lease: time.Minute, MaxAttempts: 3, MaxCommand: 256 << 10,
+		Lease: time.Minute, MaxAttempts: 3, Deadline: func(string) time.Duration { return time.Hour }, MaxCommand: 256 << 10,
 		Backoff: func(int) time.Duration { return 10 * time.Millisecond },
 	}
 }
@@ -81,7 +81,7 @@ func (s *system) run(w *worker.Worker) (stop func()) {
 	ctx, cancel := context.WithCancel(s.tb.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- w.Run(ctx, s.commands, worker.Limits{Concurrency: 8, Window: 64, AckWait: 2 * time.Second, Drain: time.Second})
+		ended <- w.Run(ctx, s.commands, worker.Limits{Concurrency: 8, Window: 64, AckWait: 2 * time.Second, Drain: time.Second, Reconcile: time.Hour})
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -261,6 +261,19 @@ func (t *target) Restore(_ context.Context, name deployment.Name, m *deployment.
 		t.serving[name] = m.ID
 	}
 	return nil
+}
+
+func (t *target) Converge(_ context.Context, name deployment.Name, m *deployment.ModelRef, _ uint64) (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if m != nil && t.serving[name] == m.ID || m == nil && t.serving[name] == "" {
+		return false, nil
+	}
+	delete(t.serving, name)
+	if m != nil {
+		t.serving[name] = m.ID
+	}
+	return true, nil
 }
 
 func (t *target) serves(name deployment.Name) deployment.Name {

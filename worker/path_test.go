@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -31,9 +32,8 @@ func replaceRequest(name, id string, variant int) events.Request {
 func TestRejectedChangesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	s.run(s.worker("w1"))
-	s.outcomeOf(s.publish(deployRequest("churn", "first", 1)))
-	before, _ := s.deployment("churn")
+	stop := s.run(s.worker("w1"))
+	before := s.outcomeOf(s.publish(deployRequest("churn", "first", 1))).Deployment
 
 	good := func(change func(map[string]any)) []byte {
 		e, err := replaceRequest("churn", "bad-"+t.Name(), 2).Event()
@@ -92,15 +92,16 @@ func TestRejectedChangesNothing(t *testing.T) {
 			t.Errorf("%s: got raw %+v, want the digest, size %d and head of the message", c.name, got.Raw, len(c.body))
 		}
 		if got.Deployment != nil {
-			if diff := cmp.Diff(before.State, *got.Deployment); diff != "" {
+			if diff := cmp.Diff(before, got.Deployment); diff != "" {
 				t.Errorf("%s: the state changed (-before +after):\n%s", c.name, diff)
 			}
 		}
 	}
-	after, _ := s.deployment("churn")
-	if diff := cmp.Diff(before.State, after.State); diff != "" {
-		t.Errorf("the deployment changed (-before +after):\n%s", diff)
+	stop() // everything is projected
+	if after, _ := s.deployment("churn"); cmp.Diff(*before, after.State) != "" {
+		t.Errorf("the deployment changed (-before +after):\n%s", cmp.Diff(*before, after.State))
 	}
+	s.run(s.worker("w2"))
 	if got := s.outcomeOf(s.publish(replaceRequest("churn", "last", 2))); got.Outcome != events.Completed {
 		t.Errorf("a good command after the bad ones: got %s %+v, want completed", got.Outcome, got.Failure)
 	}
@@ -112,7 +113,7 @@ func TestRejectedDeployLeavesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
 	s.target.refuse(deployment.Reject(deployment.CodeDigestMismatch, "model.artifact.digest", "expected a, got b"))
-	s.run(s.worker("w1"))
+	stop := s.run(s.worker("w1"))
 	sequence := s.publish(deployRequest("churn", "1", 1))
 	got := s.outcomeOf(sequence)
 	if got.Outcome != events.Rejected || got.Failure.Code != deployment.CodeDigestMismatch || got.Failure.Errors["model.artifact.digest"] == "" {
@@ -124,7 +125,7 @@ func TestRejectedDeployLeavesNothing(t *testing.T) {
 	if got.Checks.Status() != deployment.Failing {
 		t.Errorf("got checks %+v, want a failing one", got.Checks)
 	}
-	s.settled(sequence)
+	stop() // everything is projected
 	if view, exists := s.deployment("churn"); exists {
 		t.Errorf("got %+v, want no deployment", view)
 	}
@@ -146,6 +147,14 @@ func TestDuplicates(t *testing.T) {
 	}
 	if got := s.outcomeOf(s.publish(deployRequest("fraud", "1", 1))); got.Outcome != events.Rejected || got.Failure.Code != deployment.CodeIDReused {
 		t.Errorf("other deployment: got %s %+v, want rejected with id_reused", got.Outcome, got.Failure)
+	}
+	wrong := request(deployment.KindDeployment, "churn", "replace", "wrong", map[string]any{"reason": "BORED"})
+	refused := s.publish(wrong)
+	if got := s.outcomeOf(refused); got.Outcome != events.Rejected {
+		t.Errorf("invalid: got %s, want rejected", got.Outcome)
+	}
+	if got := s.outcomeOf(s.publish(wrong)); got.Outcome != events.Duplicate || got.Original.Sequence != refused || got.Original.Outcome != events.Rejected {
+		t.Errorf("invalid again: got %s of %+v, want duplicate of %d, rejected", got.Outcome, got.Original, refused)
 	}
 	var last uint64
 	for i := range 70 { // more than travel in the ledger
@@ -227,11 +236,13 @@ func TestModelFactsAsOf(t *testing.T) {
 func TestInlineModelIsRegistered(t *testing.T) {
 	t.Parallel()
 	s := newSystem(t)
-	s.run(s.worker("w1"))
+	stop := s.run(s.worker("w1"))
 	first := s.publish(deployRequest("churn", "1", 1))
 	if got := s.outcomeOf(first); got.Registered == nil || got.Registered.ID != contentID(1) {
 		t.Fatalf("got registered %+v, want %s", got.Registered, contentID(1))
 	}
+	stop() // everything is projected
+	s.run(s.worker("w2"))
 	byID := handlers.ModelChoice{ModelID: contentID(1)}
 	if got := s.outcomeOf(s.publish(request(deployment.KindDeployment, "other", "deploy", "2", handlers.Deploy{Label: "x", ModelChoice: byID}))); got.Outcome != events.Completed {
 		t.Errorf("deploy by content id: got %s %+v, want completed", got.Outcome, got.Failure)
@@ -276,29 +287,6 @@ func (s *system) advance(w *worker.Worker, kind deployment.Kind, name string) {
 	}
 }
 
-// settled waits until the record of the command shows its outcome.
-func (s *system) settled(sequence uint64) {
-	s.tb.Helper()
-	done := fmt.Errorf("done")
-	outcome := s.outcomeOf(sequence)
-	ctx := s.tb.Context()
-	found := make(chan error, 1)
-	go func() {
-		var stop error
-		_ = bucket[worker.OperationView](s, jetstream.OperationsBucket).Watch(ctx, "", func(key string, v *worker.OperationView) {
-			if stop == nil && key == outcome.Command.Token && v != nil && v.Done {
-				stop = done
-				found <- nil
-			}
-		})
-	}()
-	select {
-	case <-found:
-	case <-time.After(10 * time.Second):
-		s.tb.Fatalf("command %d is not shown as finished", sequence)
-	}
-}
-
 // unique checks that no two events have the same id.
 func (s *system) unique(all []event) {
 	s.tb.Helper()
@@ -317,4 +305,107 @@ func (t *target) refuse(err error) {
 	t.inspect = func(context.Context, deployment.Model) (deployment.Inspection, error) {
 		return deployment.Inspection{}, err
 	}
+}
+
+// However large what a command says is, its events fit into a message.
+func TestHugeCommandsEnd(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.run(s.worker("w1"))
+	classes := make([]string, 15_000)
+	for i := range classes {
+		classes[i] = fmt.Sprint("class-", i)
+	}
+	wide := func(variant int) handlers.ModelChoice {
+		f := facts(variant)
+		f.Target.Classes = classes[variant:]
+		return handlers.ModelChoice{Model: &f}
+	}
+	odd := func(text string) handlers.ModelFacts { // takes more bytes in an event, if JSON escapes it
+		f := facts(3)
+		for i := range 800 {
+			f.Target.Classes = append(f.Target.Classes, fmt.Sprint(i, strings.Repeat(text, 240/len(text))))
+		}
+		return f
+	}
+	features := make([]deployment.Feature, 5_000)
+	long := strings.Repeat("x", 200_000)
+	for _, c := range []struct {
+		name string
+		r    events.Request
+		want events.Outcome
+	}{
+		{"many classes", request(deployment.KindDeployment, "churn", "deploy", "1", handlers.Deploy{Label: "x", ModelChoice: wide(1)}), events.Completed},
+		{"many classes again", request(deployment.KindDeployment, "churn", "replace", "2", handlers.Replace{Reason: "OTHER", ModelChoice: wide(2)}), events.Completed},
+		{"many angles", request(deployment.KindModel, "angles", "register", "6", handlers.Register{ModelFacts: odd("<")}), events.Completed},
+		{"many separators", request(deployment.KindModel, "separators", "register", "7", handlers.Register{ModelFacts: odd("\u2028")}), events.Completed},
+		{"many findings", request(deployment.KindModel, "m", "register", "3", handlers.Register{ModelFacts: handlers.ModelFacts{Features: features}}), events.Rejected},
+		{"long label", request(deployment.KindDeployment, "churn2", "deploy", "4", handlers.Deploy{Label: long, ModelChoice: inline(1)}), events.Rejected},
+		{"long member", request(deployment.KindDeployment, "churn2", "deploy", "5", map[string]any{"label": "x", long: 1}), events.Rejected},
+		{"long id", request(deployment.KindDeployment, "churn2", "deploy", long, handlers.Deploy{Label: "x", ModelChoice: inline(1)}), events.Rejected},
+	} {
+		e, err := c.r.Event()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body, err := events.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body = bytes.ReplaceAll(body, []byte(`\u2028`), []byte("\u2028"))
+		got := s.outcomeOf(s.publishRaw(jetstream.CommandSubject(c.r.Type.Kind, c.r.Subject, c.r.Type.Op), nil, body))
+		if got.Outcome != c.want {
+			t.Errorf("%s: got %s %+v, want %s", c.name, got.Outcome, got.Failure, c.want)
+		}
+	}
+	s.history()
+}
+
+// Subjects that name nothing and look like wildcards to the broker end too, each
+// message once, and touch nothing else.
+func TestSubjectsLikeWildcards(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.run(s.worker("w1"))
+	s.outcomeOf(s.publish(deployRequest("churn", "1", 1)))
+	var sequences []uint64
+	for _, subject := range []string{
+		"slipway.commands.foo.bar.baz", "slipway.commands.foo.bar.*", "slipway.commands.foo.bar.qux", "slipway.commands.foo.>",
+		"slipway.commands.deployment.*.replace", "slipway.commands.deployment.churn.>", "slipway.commands.>",
+	} {
+		e, err := replaceRequest("churn", subject, 2).Event()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, body, err := events.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sequences = append(sequences, s.publishRaw(subject, nil, body))
+	}
+	for _, sequence := range sequences {
+		if got := s.outcomeOf(sequence); got.Outcome != events.Rejected {
+			t.Errorf("command %d: got %s, want rejected", sequence, got.Outcome)
+		}
+	}
+	if got := s.target.serves("churn"); got != contentID(1) {
+		t.Errorf("target serves %s, want %s still", got, contentID(1))
+	}
+	s.history() // one outcome per command
+}
+
+// advanceAll publishes the requests and carries them out.
+func (s *system) advanceAll(w *worker.Worker, requests ...events.Request) {
+	s.tb.Helper()
+	for _, r := range requests {
+		sequence := s.publish(r)
+		s.advance(w, deployment.Kind(r.Type.Kind), r.Subject)
+		if got := s.outcomeOf(sequence); got.Outcome != events.Completed {
+			s.tb.Fatalf("command %d: got %s %+v, want completed", sequence, got.Outcome, got.Failure)
+		}
+	}
+}
+
+func addressOf(name string) worker.Address {
+	return worker.NewAddress(deployment.KindDeployment, name)
 }

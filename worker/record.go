@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strconv"
@@ -33,6 +34,7 @@ type Data struct {
 	Raw         *Raw                    `json:"raw,omitempty"`         // rejected, what could not be read
 	Original    *Original               `json:"original,omitempty"`    // duplicate
 	ExpiredAt   *time.Time              `json:"expiredAt,omitempty"`   // expired
+	CancelledBy *CancelledBy            `json:"cancelledBy,omitempty"` // cancelled
 
 	Ledger Thread `json:"ledger"`
 }
@@ -71,6 +73,13 @@ type Original struct {
 	Sequence uint64         `json:"sequence"` // in the stream of commands
 }
 
+// CancelledBy names the command that cancelled another one.
+type CancelledBy struct {
+	Source   string `json:"source"`
+	ID       string `json:"id"`
+	Sequence uint64 `json:"sequence"` // in the stream of commands
+}
+
 // Thread ties an event to the one before it of the same deployment or model.
 type Thread struct {
 	Previous     uint64            `json:"previous"`  // sequence of that event; 0: none
@@ -88,6 +97,7 @@ type Claim struct {
 	Worker     string `json:"worker"`
 	Attempt    int    `json:"attempt"`
 	HandedOver int    `json:"handedOver,omitempty"` // of the attempts before: given back by a worker that was told to stop
+	First      uint64 `json:"first,omitempty"`      // sequence of the started event of the first attempt, if that is another one
 	Sequence   uint64 `json:"sequence,omitempty"`   // of the started event: the fencing token
 }
 
@@ -96,6 +106,7 @@ type Retry struct {
 	Token      string    `json:"token"`
 	Attempt    int       `json:"attempt"`
 	HandedOver int       `json:"handedOver,omitempty"` // of the attempts so far
+	First      uint64    `json:"first,omitempty"`      // sequence of the started event of the first attempt, if one began
 	NextAt     time.Time `json:"nextAt"`
 }
 
@@ -152,7 +163,7 @@ func ReadEvent(m jetstream.Message) (typ events.Type, data Data, err error) {
 func (r record) earlier(token string) Retry {
 	switch {
 	case r.Claim != nil && r.Claim.Token == token:
-		return Retry{Token: token, Attempt: r.Claim.Attempt, HandedOver: r.Claim.HandedOver}
+		return Retry{Token: token, Attempt: r.Claim.Attempt, HandedOver: r.Claim.HandedOver, First: cmp.Or(r.Claim.First, r.Claim.Sequence)}
 	case r.Retry != nil && r.Retry.Token == token:
 		return *r.Retry
 	default:

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
@@ -18,10 +19,23 @@ func newRaw(body []byte) *Raw {
 	return &Raw{Digest: deployment.DigestOf(sum[:]), Size: len(body), Head: body[:min(len(body), headKept)]}
 }
 
+// An event must fit into a message, whatever a command says: texts that quote a
+// command are cut, and of many findings the first ones are kept.
+const (
+	maxText     = 1000 // bytes
+	maxFindings = 50
+)
+
 // refusal is a rejection as events say it.
 func refusal(r *deployment.Rejection) *Failure {
-	f := &Failure{Code: r.Code, Class: r.Class, Message: r.Message, Findings: r.Findings}
-	for _, finding := range r.Findings {
+	f := &Failure{Code: r.Code, Class: r.Class, Message: clip(r.Message)}
+	for i, finding := range r.Findings {
+		if i == maxFindings {
+			f.Message = fmt.Sprintf("%s (the first %d of %d findings)", f.Message, maxFindings, len(r.Findings))
+			break
+		}
+		finding.Path, finding.Message = clip(finding.Path), clip(finding.Message)
+		f.Findings = append(f.Findings, finding)
 		if finding.Path == "" {
 			continue
 		}
@@ -33,6 +47,21 @@ func refusal(r *deployment.Rejection) *Failure {
 		}
 	}
 	return f
+}
+
+func clip(s string) string {
+	if len(s) <= maxText {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxText], "") + "..."
+}
+
+func clipChecks(checks deployment.Checks) deployment.Checks {
+	clipped := make(deployment.Checks, len(checks))
+	for name, check := range checks {
+		clipped[name] = deployment.Check{Status: check.Status, Message: clip(check.Message)}
+	}
+	return clipped
 }
 
 // rejectInvalid is the rejection of a message that is no command.

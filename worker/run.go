@@ -23,7 +23,11 @@ type Limits struct {
 	Window      int           // deliveries held at a time
 	AckWait     time.Duration // of the consumer: how often a held delivery has to be renewed
 	Drain       time.Duration // how long running commands may go on once Run is told to stop
+	Reconcile   time.Duration // between sweeps for what deliveries do not tell
 }
+
+// lagDelay is how long a command waits for a replica to show it.
+const lagDelay = 50 * time.Millisecond
 
 // hintsKept is how many deliveries a lane holds. More would add nothing: a lane
 // goes on until its deployment has no command left.
@@ -36,11 +40,17 @@ const hintsKept = 16
 func (w *Worker) Run(ctx context.Context, deliveries Deliveries, limits Limits) error {
 	working, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	taking, stopTaking := context.WithCancel(ctx)
+	defer stopTaking()
 	r := &run{
-		Worker: w, limits: limits, ctx: working, lanes: make(map[string]*lane),
+		Worker: w, limits: limits, ctx: working, stopping: taking, lanes: make(map[string]*lane),
 		slots: make(chan struct{}, limits.Concurrency), held: make(chan struct{}, limits.Window),
 	}
+	var sweeps sync.WaitGroup
+	sweeps.Go(func() { r.reconcile(taking, limits.Reconcile) })
 	err := deliveries.Consume(ctx, r.receive)
+	stopTaking()
+	sweeps.Wait()
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -59,11 +69,13 @@ func (w *Worker) Run(ctx context.Context, deliveries Deliveries, limits Limits) 
 
 type run struct {
 	*Worker
-	limits  Limits
-	ctx     context.Context //nolint:containedctx // lives exactly as long as the run
-	slots   chan struct{}   // one token for each lane that advances
-	held    chan struct{}   // one token for each delivery that is not settled
-	running sync.WaitGroup
+	limits   Limits
+	ctx      context.Context //nolint:containedctx // lives exactly as long as the run
+	stopping context.Context //nolint:containedctx // ends when no new work is to be taken
+	slots    chan struct{}   // one token for each lane that advances
+	held     chan struct{}   // one token for each delivery that is not settled
+	running  sync.WaitGroup
+	mended   Mended // since the start; the reconciler's own
 
 	mu    sync.Mutex
 	lanes map[string]*lane // by fence
@@ -75,11 +87,17 @@ type lane struct {
 	hints []jetstream.Delivery
 }
 
-// receive puts a delivery into its lane. It blocks while too many are held.
+// receive puts a delivery into its lane. It blocks while too many are held. Once
+// the run is to stop it gives the delivery back.
 func (r *run) receive(d jetstream.Delivery) {
 	select {
 	case r.held <- struct{}{}:
-	case <-r.ctx.Done():
+	case <-r.stopping.Done():
+	}
+	if r.stopping.Err() != nil {
+		if err := d.Again(0); err != nil {
+			r.Log.WarnContext(r.ctx, "delivery not given back", "sequence", d.Sequence, "err", err)
+		}
 		return
 	}
 	who, _ := AddressOf(d.Subject)
@@ -98,13 +116,49 @@ func (r *run) receive(d jetstream.Delivery) {
 	}
 }
 
+// wake starts a lane that no delivery has started, and says whether it did.
+func (r *run) wake(who Address) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lanes[who.Fence] != nil {
+		return false
+	}
+	l := &lane{who: who}
+	r.lanes[who.Fence] = l
+	r.running.Go(func() { r.drive(l) })
+	return true
+}
+
+// wakeAfter wakes a lane again when what it waits for is due. A lane that ended
+// for another reason is left to the next sweep.
+func (r *run) wakeAfter(who Address, err error) {
+	var due *wait
+	if !errors.As(err, &due) {
+		return
+	}
+	timer := time.NewTimer(due.delay)
+	r.running.Go(func() {
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			r.wake(who)
+		case <-r.stopping.Done():
+		}
+	})
+}
+
 // drive advances a lane until there is nothing left to do.
 func (r *run) drive(l *lane) {
 	defer r.keep(l)()
-	for {
+	var before uint64
+	for first := true; ; first = false {
 		r.slots <- struct{}{}
-		watermark, err := r.Advance(r.ctx, l.who, math.MaxUint64)
+		watermark, err := r.advance(r.ctx, r.stopping, l.who, math.MaxUint64)
 		<-r.slots
+		if err == nil && !first && watermark == before { // delivered, but a replica that lags does not show it yet
+			err = &wait{why: "a replica lags", delay: lagDelay}
+		}
+		before = watermark
 
 		r.mu.Lock()
 		var left []jetstream.Delivery
@@ -114,7 +168,7 @@ func (r *run) drive(l *lane) {
 			for _, d := range l.hints {
 				if d.Sequence <= watermark {
 					settled = append(settled, d)
-				} else { // stored, but a replica that lags did not show it yet
+				} else { // came in the meantime
 					left = append(left, d)
 				}
 			}
@@ -125,6 +179,10 @@ func (r *run) drive(l *lane) {
 		}
 		r.mu.Unlock()
 
+		if len(settled) == 0 && err != nil { // no delivery will bring it back
+			r.report(l.who, err)
+			r.wakeAfter(l.who, err)
+		}
 		for _, d := range settled {
 			r.settle(d, r.dispose(d, l.who, err))
 		}
@@ -144,11 +202,19 @@ func (r *run) dispose(d jetstream.Delivery, who Address, err error) error {
 	case errors.As(err, &due):
 		r.Log.DebugContext(r.ctx, "command has to wait", "name", who.Name, "err", err)
 		return d.Again(due.delay + jitter(due.delay/10+10*time.Millisecond))
-	case r.ctx.Err() != nil:
+	case r.stopping.Err() != nil:
 		return d.Again(0)
 	default:
-		r.Log.ErrorContext(r.ctx, "command not carried out; it will be tried again", "name", who.Name, "sequence", d.Sequence, "err", err)
+		r.report(who, err)
 		return d.Again(time.Second + jitter(time.Second))
+	}
+}
+
+// report logs an error of the broker or of ours; those of commands are events.
+func (r *run) report(who Address, err error) {
+	var due *wait
+	if r.stopping.Err() == nil && !errors.As(err, &due) {
+		r.Log.ErrorContext(r.ctx, "command not carried out; it will be tried again", "kind", who.Kind, "name", who.Name, "err", err)
 	}
 }
 

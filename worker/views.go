@@ -16,6 +16,9 @@ import (
 type Views interface {
 	// Project makes the views show v, unless they show something newer.
 	Project(ctx context.Context, v View) error
+	// Repair is Project for views that may have been changed behind our back: it
+	// looks, and says whether they lagged.
+	Repair(ctx context.Context, v View) (repaired bool, err error)
 	// Model is the model that a command older than sequence brought in.
 	Model(ctx context.Context, id deployment.Name, sequence uint64) (*deployment.Model, error)
 	// Operation is what became of the command with this token; nil: not known.
@@ -30,6 +33,28 @@ type View struct {
 	Registered *ModelView
 	Operation  *OperationView
 }
+
+// ofDeployment reports whether the deployments bucket shows v: a deployment, or
+// that there is none.
+func (v View) ofDeployment() bool {
+	_, err := deployment.ParseName(v.Who.Name)
+	return err == nil && v.Who.Kind == deployment.KindDeployment
+}
+
+// deployment is what the deployments bucket shows of v, if there is a deployment.
+func (v View) deployment() DeploymentView {
+	return DeploymentView{State: *v.Deployment, LedgerSequence: v.Sequence}
+}
+
+// The guards: whether what is shown stands against v.
+
+func (v View) keepsDeployment(have DeploymentView) bool { return have.LedgerSequence >= v.Sequence }
+
+func (v View) keepsModel(have ModelView) bool {
+	return have.LedgerSequence > 0 && have.Sequence <= v.Registered.Sequence // the first command counts
+}
+
+func (v View) keepsOperation(have OperationView) bool { return have.LedgerSequence >= v.Sequence }
 
 // DeploymentView is a value of the deployments bucket; its key is the name.
 type DeploymentView struct {
@@ -86,56 +111,64 @@ func (p *Projections) Project(ctx context.Context, v View) error {
 	if shown, ok := p.shown.Load(v.Who.Fence); v.Sequence == 0 || ok && shown.(uint64) >= v.Sequence {
 		return nil
 	}
-	writes, ctx := errgroup.WithContext(ctx)
-	if _, err := deployment.ParseName(v.Who.Name); err == nil && v.Who.Kind == deployment.KindDeployment {
-		writes.Go(func() error { return p.projectDeployment(ctx, v) })
-	}
-	if v.Registered != nil {
-		writes.Go(func() error {
-			return project(ctx, p.Models, string(v.Registered.ID), *v.Registered, func(have ModelView) bool {
-				return have.LedgerSequence > 0 && have.Sequence <= v.Registered.Sequence // the first command counts
-			})
-		})
-	}
-	if v.Operation != nil {
-		writes.Go(func() error {
-			return project(ctx, p.Operations, v.Operation.Token, *v.Operation, func(have OperationView) bool {
-				return have.LedgerSequence >= v.Sequence
-			})
-		})
-	}
-	if err := writes.Wait(); err != nil {
-		return fmt.Errorf("project event %d of %s: %w", v.Sequence, v.Who.Fence, err)
-	}
-	p.shown.Store(v.Who.Fence, v.Sequence)
-	return nil
+	_, err := p.Repair(ctx, v)
+	return err
 }
 
-func (p *Projections) projectDeployment(ctx context.Context, v View) error {
-	newer := func(have DeploymentView) bool { return have.LedgerSequence >= v.Sequence }
+// Repair implements Views.
+func (p *Projections) Repair(ctx context.Context, v View) (repaired bool, err error) {
+	if v.Sequence == 0 {
+		return false, nil
+	}
+	var deployments, models, operations bool
+	writes, writing := errgroup.WithContext(ctx)
+	if v.ofDeployment() {
+		writes.Go(func() (err error) {
+			deployments, err = p.projectDeployment(writing, v)
+			return err
+		})
+	}
+	if v.Registered != nil {
+		writes.Go(func() (err error) {
+			models, err = project(writing, p.Models, string(v.Registered.ID), *v.Registered, v.keepsModel)
+			return err
+		})
+	}
+	err = writes.Wait()
+	if err == nil && v.Operation != nil { // last: once it shows the outcome, the others do
+		operations, err = project(ctx, p.Operations, v.Operation.Token, *v.Operation, v.keepsOperation)
+	}
+	if err != nil {
+		return false, fmt.Errorf("project event %d of %s: %w", v.Sequence, v.Who.Fence, err)
+	}
+	p.shown.Store(v.Who.Fence, v.Sequence)
+	return deployments || models || operations, nil
+}
+
+func (p *Projections) projectDeployment(ctx context.Context, v View) (changed bool, err error) {
 	if v.Deployment != nil {
-		return project(ctx, p.Deployments, v.Who.Name, DeploymentView{State: *v.Deployment, LedgerSequence: v.Sequence}, newer)
+		return project(ctx, p.Deployments, v.Who.Name, v.deployment(), v.keepsDeployment)
 	}
 	for {
 		have, revision, err := p.Deployments.Load(ctx, v.Who.Name)
-		if err != nil || revision == 0 || newer(have) {
-			return err
+		if err != nil || revision == 0 || v.keepsDeployment(have) {
+			return false, err
 		}
 		if removed, err := p.Deployments.Remove(ctx, v.Who.Name, revision); err != nil || removed {
-			return err
+			return removed, err
 		}
 	}
 }
 
 // project stores value under key unless what is there is to be kept.
-func project[T any](ctx context.Context, bucket Bucket[T], key string, value T, keep func(have T) bool) error {
+func project[T any](ctx context.Context, bucket Bucket[T], key string, value T, keep func(have T) bool) (changed bool, err error) {
 	for {
 		have, revision, err := bucket.Load(ctx, key)
 		if err != nil || revision > 0 && keep(have) {
-			return err
+			return false, err
 		}
 		if swapped, err := bucket.Swap(ctx, key, value, revision); err != nil || swapped {
-			return err
+			return swapped, err
 		}
 	}
 }
@@ -169,7 +202,13 @@ func (a *attempt) view(outcome events.Outcome, sequence uint64, data Data) View 
 	return newView(a.rec.Who, sequence, outcome, data)
 }
 
+// newView is the one place where an event becomes what the views show. That a
+// claim is renewed or a verdict given is not shown: the views stay at the event
+// that began the attempt, whoever projects.
 func newView(who Address, sequence uint64, outcome events.Outcome, data Data) View {
+	if outcome == events.Validated || outcome == events.Progress {
+		return View{Who: who}
+	}
 	v := View{Who: who, Sequence: sequence, Deployment: data.Deployment}
 	if data.Registered != nil {
 		v.Registered = &ModelView{
@@ -177,8 +216,8 @@ func newView(who Address, sequence uint64, outcome events.Outcome, data Data) Vi
 			Sequence: data.Command.Sequence, LedgerSequence: sequence,
 		}
 	}
-	if outcome == events.Duplicate || data.Failure != nil && data.Failure.Code == deployment.CodeIDReused {
-		return v // the token is that of another command
+	if !Recorded(outcome, data) {
+		return v
 	}
 	v.Operation = &OperationView{
 		Token: data.Command.Token, Source: data.Command.Source, ID: data.Command.ID, Kind: who.Kind, Name: who.Name,
@@ -186,4 +225,10 @@ func newView(who Address, sequence uint64, outcome events.Outcome, data Data) Vi
 		Digest: data.Command.Digest, Sequence: data.Command.Sequence, StoredAt: data.Command.StoredAt, LedgerSequence: sequence,
 	}
 	return v
+}
+
+// Recorded reports whether an event is shown in the record of its command's
+// token: not when the token is that of another command, published before.
+func Recorded(outcome events.Outcome, data Data) bool {
+	return outcome != events.Duplicate && (data.Failure == nil || data.Failure.Code != deployment.CodeIDReused)
 }

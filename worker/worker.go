@@ -22,6 +22,7 @@ type Worker struct {
 	ID         string // new for every process start
 	Ledger     Ledger
 	Commands   Commands
+	Backlog    Backlog
 	Views      Views
 	Target     Target
 	Operations []handlers.Operation
@@ -30,6 +31,7 @@ type Worker struct {
 
 	Lease       time.Duration                   // how long a claim holds without being renewed
 	MaxAttempts int                             // of one command
+	Deadline    func(op string) time.Duration   // of a command, from its first claim on
 	Backoff     func(attempt int) time.Duration // before the attempt after this one
 	MaxCommand  int                             // bytes of a command; more is rejected
 
@@ -40,6 +42,7 @@ type Worker struct {
 type Ledger interface {
 	Last(ctx context.Context, fence string) (jetstream.Message, error)
 	Append(ctx context.Context, w jetstream.Write) (sequence uint64, appended bool, err error)
+	Time(ctx context.Context, sequence uint64) (time.Time, error)
 	Now(ctx context.Context) (time.Time, error)
 }
 
@@ -58,6 +61,9 @@ type Target interface {
 	// Restore takes back what a rollout that did not succeed has begun: the
 	// deployment serves m again, or nothing when m is nil.
 	Restore(ctx context.Context, name deployment.Name, m *deployment.ModelRef, token uint64) error
+	// Converge is Restore for a deployment of which no command is unfinished: it
+	// writes only if something else than m is to serve, and says whether it did.
+	Converge(ctx context.Context, name deployment.Name, m *deployment.ModelRef, token uint64) (changed bool, err error)
 }
 
 // Advance carries out the commands of who, oldest first, until the one with the
@@ -65,6 +71,11 @@ type Target interface {
 // hint that there is work) or there is none left. It returns the sequence of
 // the newest finished command. A *wait error says when to try again.
 func (w *Worker) Advance(ctx context.Context, who Address, sequence uint64) (watermark uint64, err error) {
+	return w.advance(ctx, ctx, who, sequence)
+}
+
+// advance is Advance that begins no other command once stopping has ended.
+func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence uint64) (watermark uint64, err error) {
 	unlock, err := w.locks.lock(ctx, who.Fence)
 	if err != nil {
 		return 0, err
@@ -78,8 +89,11 @@ func (w *Worker) Advance(ctx context.Context, who Address, sequence uint64) (wat
 			return rec.Watermark, err
 		}
 		// 3. Turn: the oldest unfinished command goes first, whichever was delivered.
-		msg, err := w.Commands.Next(ctx, who.Filter, rec.Watermark+1)
+		msg, err := w.next(ctx, who, rec.Watermark+1)
 		if err != nil || msg.Sequence == 0 {
+			return rec.Watermark, err
+		}
+		if err := stopping.Err(); err != nil {
 			return rec.Watermark, err
 		}
 		err = w.carryOut(ctx, rec, msg)
@@ -89,28 +103,50 @@ func (w *Worker) Advance(ctx context.Context, who Address, sequence uint64) (wat
 	}
 }
 
+// next is the oldest command of who whose sequence is at least from; its
+// Sequence is 0 when there is none. A subject that names nothing may look like a
+// wildcard to the broker: what only matches it is not of who.
+func (w *Worker) next(ctx context.Context, who Address, from uint64) (jetstream.Message, error) {
+	for {
+		msg, err := w.Commands.Next(ctx, who.Filter, from)
+		if err != nil || msg.Sequence == 0 {
+			return msg, err
+		}
+		if addressed, _ := AddressOf(msg.Subject); addressed.Fence == who.Fence {
+			return msg, nil
+		}
+		from = msg.Sequence + 1
+	}
+}
+
 // carryOut takes one command from decoding to its terminal event.
 func (w *Worker) carryOut(ctx context.Context, rec record, msg jetstream.Message) error {
 	if err := w.mayTake(ctx, rec); err != nil {
 		return err
 	}
 	a := w.attempt(rec, msg)
-	var facts deployment.Facts
-	var decision deployment.Decision
-
-	// 4. Decode the CloudEvent and check it against its schema.
-	operation, err := a.decode()
-	// 5. Dedupe: the same command was perhaps carried out before.
-	if err == nil {
-		err = a.dedupe(ctx)
-	}
-	// 6. Decide. Facts about other things are as of this command's place.
-	if err == nil {
-		facts, err = a.facts(ctx, operation)
-	}
-	if err == nil {
+	var (
+		operation handlers.Operation
+		facts     deployment.Facts
+		decision  deployment.Decision
+	)
+	err := a.guard(func() (err error) {
+		// 4. Decode the CloudEvent and check it against its schema.
+		operation, err = a.decode()
+		// 5. Dedupe: the same command was perhaps carried out before.
+		if err = a.dedupe(ctx, err); err != nil {
+			return err
+		}
+		if err = a.notCancelledInQueue(ctx); err != nil {
+			return err
+		}
+		// 6. Decide. Facts about other things are as of this command's place.
+		if facts, err = a.facts(ctx, operation); err != nil {
+			return err
+		}
 		decision, err = operation.Decide(rec.Subject, facts, a.command(), a.cmd.Data)
-	}
+		return err
+	})
 	// 7. Claim, if there is anything to do. 8. Effect.
 	if err == nil && (decision.Inspect != nil || len(decision.Effects) > 0) {
 		if err = a.claim(ctx, decision); err == nil {
@@ -199,7 +235,7 @@ func (w *Worker) unfinishedBefore(ctx context.Context, who Address, sequence uin
 		return 0, err
 	}
 	for from := rec.Watermark + 1; ; from = newest + 1 {
-		msg, err := w.Commands.Next(ctx, who.Filter, from)
+		msg, err := w.next(ctx, who, from)
 		if err != nil || msg.Sequence == 0 || msg.Sequence >= sequence {
 			return newest, err
 		}

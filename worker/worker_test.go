@@ -32,7 +32,7 @@ func TestDeployReplaceInOrder(t *testing.T) {
 	deployed := s.publish(request(deployment.KindDeployment, "churn", "deploy", "2", handlers.Deploy{Label: "Churn", ModelChoice: inline(1)}))
 	replaced := s.publish(request(deployment.KindDeployment, "churn", "replace", "3",
 		handlers.Replace{Reason: deployment.ReasonAccuracy, ModelChoice: handlers.ModelChoice{ModelID: "churn-v2"}}))
-	s.run(s.worker("w1"))
+	stop := s.run(s.worker("w1"))
 
 	for _, sequence := range []uint64{registered, deployed, replaced} {
 		if got := s.outcomeOf(sequence); got.Outcome != events.Completed {
@@ -47,6 +47,7 @@ func TestDeployReplaceInOrder(t *testing.T) {
 	if got := s.target.serves("churn"); got != "churn-v2" {
 		t.Errorf("target serves %q, want churn-v2", got)
 	}
+	stop() // everything is projected
 	view, _ := s.deployment("churn")
 	if diff := cmp.Diff(*last.Deployment, view.State); diff != "" {
 		t.Errorf("deployments bucket (-event +bucket):\n%s", diff)
