@@ -1,0 +1,114 @@
+package main
+
+import (
+	"cmp"
+	"context"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/handlers"
+)
+
+type registerCmd struct {
+	ID    string    `arg:"" help:"Id of the model, e.g. churn-v2."`
+	Model modelFile `embed:""`
+	Wait  waiting   `embed:"" prefix:"command-"`
+}
+
+// Run registers a model.
+func (r *registerCmd) Run(ctx context.Context, p *program) error {
+	c, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	facts, err := r.Model.facts(ctx, p, c)
+	if err != nil {
+		return err
+	}
+	if facts == nil {
+		return exitf(exitUsage, "expected --file or --facts: what is the model?")
+	}
+	return p.submit(ctx, c, r.Wait, deployment.KindModel, r.ID, "register", handlers.Register{ModelFacts: *facts})
+}
+
+type deployCmd struct {
+	Name        string  `arg:"" help:"Name of the deployment, e.g. churn."`
+	Label       string  `required:"" help:"Name for people."`
+	Description *string `help:"Free text."`
+	modelChoice
+	Wait waiting `embed:"" prefix:"command-"`
+}
+
+// Run creates a deployment.
+func (d *deployCmd) Run(ctx context.Context, p *program) error {
+	c, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	choice, err := d.choice(ctx, p, c)
+	if err != nil {
+		return err
+	}
+	return p.submit(ctx, c, d.Wait, deployment.KindDeployment, d.Name, "deploy",
+		handlers.Deploy{Label: d.Label, Description: d.Description, ModelChoice: choice})
+}
+
+type replaceCmd struct {
+	Name       string            `arg:"" help:"Name of the deployment."`
+	Reason     deployment.Reason `required:"" help:"Why: ACCURACY, DATA_DRIFT, ERRORS, SCHEDULED_REFRESH, SCORING_SPEED, DEPRECATION or OTHER."`
+	ReasonText string            `help:"Why, in your own words."`
+	modelChoice
+	Wait waiting `embed:"" prefix:"command-"`
+}
+
+// Run replaces the model of a deployment.
+func (r *replaceCmd) Run(ctx context.Context, p *program) error {
+	c, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	choice, err := r.choice(ctx, p, c)
+	if err != nil {
+		return err
+	}
+	return p.submit(ctx, c, r.Wait, deployment.KindDeployment, r.Name, "replace",
+		handlers.Replace{Reason: r.Reason, ReasonText: r.ReasonText, ModelChoice: choice})
+}
+
+type cancelCmd struct {
+	Name     string  `arg:"" help:"Name of the deployment."`
+	ID       string  `arg:"" help:"Id of the command to end."`
+	SourceOf string  `help:"CloudEvents source of the command to end. Default: that of commands published from here." placeholder:"URI"`
+	Wait     waiting `embed:"" prefix:"command-"`
+}
+
+// Run ends a command that is queued or running.
+func (c *cancelCmd) Run(ctx context.Context, p *program) error {
+	client, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer client.close()
+	return p.submit(ctx, client, c.Wait, deployment.KindDeployment, c.Name, handlers.OpCancel,
+		handlers.Cancel{Source: cmp.Or(c.SourceOf, p.source()), ID: c.ID})
+}
+
+// modelChoice are the flags that name a model: a registered one, or one that is
+// given inline.
+type modelChoice struct {
+	Model  string    `help:"Id of a registered model." placeholder:"ID"`
+	Inline modelFile `embed:""`
+}
+
+func (m *modelChoice) choice(ctx context.Context, p *program, c *client) (handlers.ModelChoice, error) {
+	facts, err := m.Inline.facts(ctx, p, c)
+	if err != nil {
+		return handlers.ModelChoice{}, err
+	}
+	if (facts == nil) == (m.Model == "") {
+		return handlers.ModelChoice{}, exitf(exitUsage, "expected either --model, for a registered model, or --file or --facts")
+	}
+	return handlers.ModelChoice{ModelID: deployment.Name(m.Model), Model: facts}, nil
+}

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"net"
+	"net/url"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sethvargo/go-envconfig"
+	"golang.org/x/term"
+
+	"github.com/slipway-ml/slipway/handlers"
+	"github.com/slipway-ml/slipway/jetstream"
+)
+
+// Config is everything that the environment says. docs/operations.md describes
+// every variable; a test compares the two.
+type Config struct {
+	DataDir  string `env:"SLIPWAY_DATA_DIR, default=slipway-data"`
+	NATSHost string `env:"SLIPWAY_NATS_HOST, default=127.0.0.1"`
+	NATSPort int    `env:"SLIPWAY_NATS_PORT, default=4222"`
+	Sync     string `env:"SLIPWAY_SYNC, default=always"`
+	Replicas int    `env:"SLIPWAY_REPLICAS, default=1"`
+
+	PredictAddr string `env:"SLIPWAY_PREDICT_ADDR, default=127.0.0.1:8080"`
+	PredictURL  string `env:"SLIPWAY_PREDICT_URL"`
+	ServerID    string `env:"SLIPWAY_SERVER_ID"`
+	HealthAddr  string `env:"SLIPWAY_HEALTH_ADDR, default=127.0.0.1:8081"`
+
+	AllowFileURLs    bool          `env:"SLIPWAY_ALLOW_FILE_URLS, default=false"`
+	MaxArtifactBytes int64         `env:"SLIPWAY_MAX_ARTIFACT_BYTES, default=2147483648"`
+	MaxCommandBytes  int           `env:"SLIPWAY_MAX_COMMAND_BYTES, default=262144"`
+	Concurrency      int           `env:"SLIPWAY_CONCURRENCY, default=64"`
+	Lease            time.Duration `env:"SLIPWAY_LEASE, default=30s"`
+	MaxAttempts      int           `env:"SLIPWAY_MAX_ATTEMPTS, default=5"`
+	Deadline         time.Duration `env:"SLIPWAY_DEADLINE, default=15m"`
+	Deadlines        deadlines     `env:"SLIPWAY_DEADLINES"`
+	DrainTimeout     time.Duration `env:"SLIPWAY_DRAIN_TIMEOUT, default=20s"`
+
+	ReconcileInterval time.Duration `env:"SLIPWAY_RECONCILE_INTERVAL, default=1m"`
+
+	LogFormat string     `env:"SLIPWAY_LOG_FORMAT, default=auto"`
+	LogLevel  slog.Level `env:"SLIPWAY_LOG_LEVEL, default=info"`
+
+	NATSURL     string `env:"NATS_URL"`
+	NATSCreds   string `env:"NATS_CREDS"`
+	NATSNKey    string `env:"NATS_NKEY"`
+	NATSContext string `env:"NATS_CONTEXT"`
+}
+
+// readConfig reads the configuration and says everything that is wrong with it
+// by the name of the variable.
+func readConfig(ctx context.Context, environment map[string]string) (c Config, err error) {
+	set := maps.Clone(environment)
+	maps.DeleteFunc(set, func(_, value string) bool { return value == "" }) // empty is not set, as in a compose file
+	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: envconfig.MapLookuper(set)}); err != nil {
+		return c, fmt.Errorf("environment: %w", named(err))
+	}
+	var wrong []string
+	check := func(ok bool, name, expected string, got any) {
+		if !ok {
+			wrong = append(wrong, fmt.Sprintf("%s: expected %s, got %v", name, expected, got))
+		}
+	}
+	check(isHost(c.NATSHost), "SLIPWAY_NATS_HOST", "a name or address without a port", c.NATSHost)
+	check(c.NATSPort >= 0 && c.NATSPort <= 65535, "SLIPWAY_NATS_PORT", "a port, 0 for a free one", c.NATSPort)
+	check(c.Replicas >= 1 && c.Replicas <= 5, "SLIPWAY_REPLICAS", "1 to 5", c.Replicas)
+	check(isAddr(c.PredictAddr), "SLIPWAY_PREDICT_ADDR", "host:port, port 0 for a free one", c.PredictAddr)
+	check(isAddr(c.HealthAddr), "SLIPWAY_HEALTH_ADDR", "host:port, port 0 for a free one", c.HealthAddr)
+	check(c.PredictURL == "" || isHTTP(c.PredictURL), "SLIPWAY_PREDICT_URL", "an http or https url", c.PredictURL)
+	check(serverID.MatchString(c.ServerID), "SLIPWAY_SERVER_ID", "letters, digits, dashes and underscores", c.ServerID)
+	check(c.MaxArtifactBytes > 0, "SLIPWAY_MAX_ARTIFACT_BYTES", "a number of bytes above 0", c.MaxArtifactBytes)
+	check(c.MaxCommandBytes > 0 && c.MaxCommandBytes <= 262144, "SLIPWAY_MAX_COMMAND_BYTES", "1 to 262144 bytes, so that events about it fit into a message", c.MaxCommandBytes)
+	check(c.Concurrency > 0, "SLIPWAY_CONCURRENCY", "a number above 0", c.Concurrency)
+	check(c.Lease >= time.Second, "SLIPWAY_LEASE", "1s or more", c.Lease)
+	check(c.MaxAttempts > 0, "SLIPWAY_MAX_ATTEMPTS", "a number above 0", c.MaxAttempts)
+	check(c.Deadline > 0, "SLIPWAY_DEADLINE", "a duration above 0", c.Deadline)
+	check(c.ReconcileInterval > 0, "SLIPWAY_RECONCILE_INTERVAL", "a duration above 0", c.ReconcileInterval)
+	check(c.DrainTimeout >= 0, "SLIPWAY_DRAIN_TIMEOUT", "a duration such as 20s", c.DrainTimeout)
+	check(c.LogFormat == "auto" || c.LogFormat == "text" || c.LogFormat == "json", "SLIPWAY_LOG_FORMAT", "auto, text or json", c.LogFormat)
+	if _, err := c.syncInterval(); err != nil {
+		check(false, "SLIPWAY_SYNC", "always, or an interval such as 250ms", c.Sync)
+	}
+	if len(wrong) > 0 {
+		return c, fmt.Errorf("environment: %s", strings.Join(wrong, "; "))
+	}
+	return c, nil
+}
+
+// named replaces the name of a field of Config, at the start of what envconfig
+// says about it, by the name of its variable.
+func named(err error) error {
+	name, why, ok := strings.Cut(err.Error(), ": ")
+	field, known := reflect.TypeFor[Config]().FieldByName(name)
+	if !ok || !known {
+		return err
+	}
+	variable, _, _ := strings.Cut(field.Tag.Get("env"), ",")
+	if strings.HasPrefix(why, variable+": ") { // it has said so itself
+		return errors.New(why)
+	}
+	return fmt.Errorf("%s: expected a %s: %s", variable, field.Type, why)
+}
+
+var serverID = regexp.MustCompile(`^[-_a-zA-Z0-9]*$`)
+
+func isHost(s string) bool {
+	return net.ParseIP(s) != nil || !strings.ContainsAny(s, ":/ ")
+}
+
+func isAddr(s string) bool {
+	host, port, err := net.SplitHostPort(s)
+	_, notNumber := strconv.ParseUint(port, 10, 16)
+	return err == nil && isHost(host) && notNumber == nil
+}
+
+func isHTTP(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
+}
+
+// syncInterval is how lazily the embedded server writes to disk; 0 is always.
+func (c Config) syncInterval() (time.Duration, error) {
+	if c.Sync == "always" {
+		return 0, nil
+	}
+	interval, err := time.ParseDuration(c.Sync)
+	if err == nil && interval <= 0 {
+		err = fmt.Errorf("interval %s is not above 0", interval)
+	}
+	return interval, err
+}
+
+// broker says where the NATS server is, as the nats CLI has it.
+func (c Config) broker() jetstream.Settings {
+	return jetstream.Settings{URL: c.NATSURL, Creds: c.NATSCreds, NKey: c.NATSNKey, Context: c.NATSContext}
+}
+
+// logger writes text to a terminal and JSON elsewhere, unless told otherwise.
+func (c Config) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.LogLevel}
+	text := c.LogFormat == "text"
+	if file, ok := w.(*os.File); ok && c.LogFormat == "auto" {
+		text = term.IsTerminal(int(file.Fd())) //nolint:gosec // a file descriptor fits
+	}
+	if text {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}
+
+// deadlines are how long commands may take, by operation: "deploy:30m,replace:1h".
+type deadlines map[string]time.Duration
+
+// EnvDecode implements envconfig.DecoderCtx.
+func (d *deadlines) EnvDecode(_ context.Context, text string) error {
+	*d = make(deadlines)
+	for entry := range strings.SplitSeq(text, ",") {
+		if entry == "" {
+			continue
+		}
+		op, limit, _ := strings.Cut(entry, ":")
+		duration, err := time.ParseDuration(limit)
+		known := slices.ContainsFunc(handlers.All(), func(o handlers.Operation) bool { return o.Op == op })
+		if err != nil || duration <= 0 || !known {
+			return fmt.Errorf("SLIPWAY_DEADLINES: expected operations with durations above 0, such as deploy:30m,replace:1h, got %q", entry)
+		}
+		(*d)[op] = duration
+	}
+	return nil
+}
+
+// deadline is how long a command for op may take, from its first claim on.
+func (c Config) deadline(op string) time.Duration {
+	if limit, ok := c.Deadlines[op]; ok {
+		return limit
+	}
+	return c.Deadline
+}

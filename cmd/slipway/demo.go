@@ -1,0 +1,188 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/slipway-ml/slipway/artifacts"
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/handlers"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/worker"
+)
+
+// The demo's models, trained by demo/train.py, and a row with what XGBoost
+// itself predicts for it.
+//
+//go:embed demo/churn-v1.ubj demo/churn-v2.ubj demo/sample.json
+var demoFiles embed.FS
+
+const demoName = "churn"
+
+// demoRun is what the steps of the demo share.
+type demoRun struct {
+	*program
+	*client
+	where  endpoints
+	sample struct {
+		Features []string           `json:"features"`
+		Row      []*float64         `json:"row"`
+		Expected map[string]float64 `json:"expected"`
+	}
+}
+
+// demo registers two models, deploys one, asks it, replaces it, asks again, and
+// prints each event as it happens. On a data directory that has the deployment
+// already it replaces the model that serves by the other one.
+func demo(ctx context.Context, p *program, js natsjs.JetStream, where endpoints) error {
+	c, err := newClient(ctx, js.Conn(), js)
+	if err != nil {
+		return err
+	}
+	d := &demoRun{program: p, client: c, where: where}
+	text, err := demoFiles.ReadFile("demo/sample.json")
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, &d.sample); err != nil {
+		return fmt.Errorf("read demo/sample.json: %w", err)
+	}
+	for _, id := range []deployment.Name{"churn-v1", "churn-v2"} {
+		facts, err := d.upload(ctx, id)
+		if err != nil {
+			return err
+		}
+		if _, err := d.command(ctx, deployment.KindModel, string(id), "register", handlers.Register{ModelFacts: facts}); err != nil {
+			return err
+		}
+	}
+	serving, err := d.deploy(ctx)
+	if err != nil {
+		return err
+	}
+	if err := d.ask(ctx, serving); err != nil {
+		return err
+	}
+	next := deployment.Name("churn-v2")
+	if serving == next {
+		next = "churn-v1"
+	}
+	if _, err := d.command(ctx, deployment.KindDeployment, demoName, "replace", handlers.Replace{
+		Reason: deployment.ReasonAccuracy, ReasonText: "more trees", ModelChoice: handlers.ModelChoice{ModelID: next},
+	}); err != nil {
+		return err
+	}
+	if err := d.ask(ctx, next); err != nil {
+		return err
+	}
+	return d.farewell()
+}
+
+// upload puts a model file into the object store, as a training pipeline would.
+func (d *demoRun) upload(ctx context.Context, id deployment.Name) (facts handlers.ModelFacts, err error) {
+	file, err := demoFiles.ReadFile("demo/" + string(id) + ".ubj")
+	if err != nil {
+		return facts, err
+	}
+	sum := sha256.Sum256(file)
+	digest := deployment.DigestOf(sum[:])
+	facts = handlers.ModelFacts{
+		Format: deployment.FormatXGBoost, Type: "XGBoost Classifier",
+		Target:   deployment.Target{Name: "churned", Type: deployment.TargetBinary, Classes: []string{"stays", "leaves"}},
+		Artifact: deployment.Artifact{Object: artifacts.ObjectName(digest), Digest: digest, Size: int64(len(file))},
+	}
+	for _, name := range d.sample.Features {
+		facts.Features = append(facts.Features, deployment.Feature{Name: name, Type: deployment.FeatureNumeric})
+	}
+	objects, err := jetstream.OpenObjects(ctx, d.js)
+	if err != nil {
+		return facts, err
+	}
+	return facts, objects.Put(ctx, facts.Artifact.Object, bytes.NewReader(file))
+}
+
+// deploy makes the deployment if it is missing and returns the model it serves.
+func (d *demoRun) deploy(ctx context.Context) (deployment.Name, error) {
+	bucket, err := jetstream.OpenBucket[worker.DeploymentView](ctx, d.js, jetstream.DeploymentsBucket)
+	if err != nil {
+		return "", err
+	}
+	view, revision, err := bucket.Load(ctx, demoName)
+	if err != nil {
+		return "", err
+	}
+	if revision > 0 && view.Serves() {
+		fmt.Fprintf(d.stdout, "\n%s is deployed already, from an earlier run in this data directory.\n", demoName)
+		return view.Model.ID, nil
+	}
+	e, err := d.command(ctx, deployment.KindDeployment, demoName, "deploy", handlers.Deploy{
+		Label: "Customer churn", ModelChoice: handlers.ModelChoice{ModelID: "churn-v1"},
+	})
+	if err != nil {
+		return "", err
+	}
+	return e.Deployment.Model.ID, nil
+}
+
+// command publishes a command and prints its events up to the outcome.
+func (d *demoRun) command(ctx context.Context, kind deployment.Kind, name, op string, data any) (entry, error) {
+	request := events.Request{
+		Type: events.Type{Kind: string(kind), Op: op}, Source: "/slipway/demo", ID: strings.ToLower(rand.Text()),
+		Subject: name, Time: time.Now(), Data: data,
+	}
+	fmt.Fprintf(d.stdout, "\n%s\n", jetstream.CommandSubject(request.Type.Kind, name, op))
+	e, err := d.await(ctx, request, func(e entry) {
+		fmt.Fprintf(d.stdout, "  %s  %s\n", jetstream.EventSubject(e.Kind, e.Subject, e.Op, string(e.Outcome)), e.detail())
+	})
+	if err == nil && e.Outcome != events.Completed {
+		err = fmt.Errorf("demo: %s %s: %s: %s", op, name, e.Outcome, e.detail())
+	}
+	return e, err
+}
+
+// ask gets a prediction for the sample row and holds it against XGBoost's own.
+func (d *demoRun) ask(ctx context.Context, id deployment.Name) error {
+	body, err := inferRequest([][]*float64{d.sample.Row})
+	if err != nil {
+		return err
+	}
+	answer, err := infer(ctx, d.where.Predict, demoName, body)
+	if err != nil {
+		return err
+	}
+	var i inference
+	if err := json.Unmarshal(answer, &i); err != nil {
+		return fmt.Errorf("demo: read predictions: %w", err)
+	}
+	if len(i.Outputs) == 0 || len(i.Outputs[0].Data) == 0 {
+		return errors.New("demo: the answer has no prediction")
+	}
+	fmt.Fprintf(d.stdout, "\nPOST %s/v2/models/%s/infer\n  %s predicts %.7f; XGBoost itself predicts %.7f\n",
+		d.where.Predict, demoName, i.ModelVersion, i.Outputs[0].Data[0], d.sample.Expected[string(id)])
+	return nil
+}
+
+func (d *demoRun) farewell() error {
+	row := make([]string, len(d.sample.Row))
+	for i, v := range d.sample.Row {
+		row[i] = fmt.Sprint(*v)
+	}
+	_, err := fmt.Fprintf(d.stdout, `
+Everything stays up until you interrupt it. Try next, in another terminal:
+  go run ./cmd/slipway get %[1]s
+  go run ./cmd/slipway predict %[1]s --row %[2]s
+  go run ./cmd/slipway events --follow
+`, demoName, strings.Join(row, ","))
+	return err
+}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/serving"
+	"github.com/slipway-ml/slipway/worker"
+)
+
+type getCmd struct {
+	Name string `arg:"" help:"Name of the deployment."`
+	At   string `help:"Show it as it was then: a time as in RFC 3339, a duration such as 2h for that long ago, or a sequence in the ledger." placeholder:"TIME|SEQUENCE"`
+}
+
+// Run shows one deployment.
+func (g *getCmd) Run(ctx context.Context, p *program) error {
+	c, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if _, err := deployment.ParseName(g.Name); err != nil {
+		return exitf(exitUsage, "%w", err)
+	}
+	if g.At != "" {
+		return g.past(ctx, p, c)
+	}
+	bucket, err := jetstream.OpenBucket[worker.DeploymentView](ctx, c.js, jetstream.DeploymentsBucket)
+	if err != nil {
+		return err
+	}
+	d, revision, err := bucket.Load(ctx, g.Name)
+	if err != nil {
+		return err
+	}
+	if revision == 0 {
+		return exitf(exitNotFound, "deployment %q does not exist; \"slipway list\" shows those that do", g.Name)
+	}
+	if p.output == "json" {
+		return p.printJSON(d)
+	}
+	servers, err := list[serving.Server](ctx, c.js, jetstream.ServersBucket)
+	if err != nil {
+		return err
+	}
+	urls := make([]string, len(servers))
+	for i, s := range servers {
+		urls[i] = s.URL + "/v2/models/" + g.Name
+	}
+	return p.printFields(append(deploymentFields(d), [2]string{"predictions", strings.Join(urls, " ")}))
+}
+
+// deploymentFields are what people see of a deployment.
+func deploymentFields(d worker.DeploymentView) [][2]string {
+	failure := ""
+	if f := d.LastFailure; f != nil {
+		failure = fmt.Sprintf("%s: %s (%s)", f.Code, f.Message, f.At.Format(time.RFC3339))
+	}
+	return [][2]string{
+		{"name", string(d.Name)},
+		{"label", d.Label},
+		{"description", text(d.Description)},
+		{"status", string(d.Status)},
+		{"model", describe(d.Model)},
+		{"target", describe(d.Target)},
+		{"previous", describe(d.Previous)},
+		{"last failure", failure},
+		{"target drift", strconv.FormatBool(d.DriftTracking.TargetDrift.Enabled)},
+		{"feature drift", strconv.FormatBool(d.DriftTracking.FeatureDrift.Enabled)},
+		{"revision", strconv.FormatUint(d.Revision, 10)},
+		{"created", stamp(d.CreatedAt, d.CreatedBy)},
+		{"updated", stamp(d.UpdatedAt, d.UpdatedBy)},
+	}
+}
+
+type listCmd struct {
+	What string `arg:"" optional:"" default:"deployments" enum:"deployments,models,servers" help:"What to list: ${enum}."`
+}
+
+// Run lists what there is.
+func (l *listCmd) Run(ctx context.Context, p *program) error {
+	c, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	switch l.What {
+	case "models":
+		return show(ctx, p, c.js, jetstream.ModelsBucket, "ID FORMAT TARGET TYPE FEATURES BYTES REGISTERED", func(m worker.ModelView) []string {
+			return []string{
+				string(m.ID), string(m.Format), m.Target.Name, string(m.Target.Type),
+				strconv.Itoa(len(m.Features)), strconv.FormatInt(m.Artifact.Size, 10), m.RegisteredAt.Format(time.RFC3339),
+			}
+		})
+	case "servers":
+		return show(ctx, p, c.js, jetstream.ServersBucket, "ID URL STARTED", func(s serving.Server) []string {
+			return []string{s.ID, s.URL, s.StartedAt.Format(time.RFC3339)}
+		})
+	default:
+		return show(ctx, p, c.js, jetstream.DeploymentsBucket, "NAME STATUS MODEL REVISION UPDATED LABEL", func(d worker.DeploymentView) []string {
+			return []string{
+				string(d.Name), string(d.Status), modelID(d.Model), strconv.FormatUint(d.Revision, 10),
+				d.UpdatedAt.Format(time.RFC3339), d.Label,
+			}
+		})
+	}
+}
+
+// show lists the values of a bucket by key, a row each.
+func show[T any](ctx context.Context, p *program, js natsjs.JetStream, bucket, header string, row func(T) []string) error {
+	values, err := list[T](ctx, js, bucket)
+	if err != nil {
+		return err
+	}
+	if p.output == "json" {
+		return p.printJSON(values)
+	}
+	rows := make([][]string, len(values))
+	for i, value := range values {
+		rows[i] = row(value)
+	}
+	return p.printTable(header, rows)
+}
+
+// list are the values of a bucket by key.
+func list[T any](ctx context.Context, js natsjs.JetStream, name string) ([]T, error) {
+	bucket, err := jetstream.OpenBucket[T](ctx, js, name)
+	if err != nil {
+		return nil, err
+	}
+	values, err := bucket.List(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	sorted := make([]T, 0, len(values))
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		sorted = append(sorted, values[key])
+	}
+	return sorted, nil
+}
+
+func modelID(m *deployment.ModelRef) string {
+	if m == nil {
+		return "-"
+	}
+	return string(m.ID)
+}
+
+func describe(m *deployment.ModelRef) string {
+	if m == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s, %d bytes, %s)", m.ID, cmp.Or(m.Type, string(m.Format)), m.Size, m.Digest)
+}
+
+func text(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+func stamp(at time.Time, by string) string { return at.Format(time.RFC3339) + " by " + by }

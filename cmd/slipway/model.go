@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/slipway-ml/slipway/artifacts"
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/handlers"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/serving/predict"
+)
+
+// modelFile are the flags that describe a model.
+type modelFile struct {
+	File       string   `help:"Model file; it is put into the artifacts object store." type:"existingfile" placeholder:"PATH"`
+	Facts      string   `help:"File with the model's facts as JSON (schemas/common.v1.json, modelFacts); with --file, without the artifact." type:"existingfile" placeholder:"PATH"`
+	Format     string   `default:"xgboost" help:"Format of the file."`
+	Type       string   `help:"What people call this kind of model, e.g. XGBoost Classifier."`
+	Target     string   `help:"What the model predicts, e.g. churned."`
+	TargetType string   `help:"Binary, Regression or Multiclass."`
+	Class      []string `help:"Name of a class, in output order; once for each." sep:"none"`
+	Feature    []string `help:"NAME or NAME:TYPE of an input, in row order; once for each. Default: those that the file names." sep:"none"`
+}
+
+// facts are the facts that the flags describe, nil when there are none. The
+// file, if there is one, is uploaded.
+func (m *modelFile) facts(ctx context.Context, p *program, c *client) (*handlers.ModelFacts, error) {
+	if m.File == "" && m.Facts == "" {
+		return nil, nil //nolint:nilnil // no flags, no facts
+	}
+	facts := handlers.ModelFacts{Format: deployment.Format(m.Format), Type: m.Type}
+	if m.Facts != "" {
+		text, err := os.ReadFile(m.Facts)
+		if err != nil {
+			return nil, exitf(exitUsage, "--facts: %w", err)
+		}
+		decoder := json.NewDecoder(strings.NewReader(string(text)))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&facts); err != nil {
+			return nil, exitf(exitUsage, "--facts %s: %w", m.Facts, err)
+		}
+	}
+	if m.Target != "" {
+		facts.Target.Name = m.Target
+	}
+	if m.TargetType != "" {
+		facts.Target.Type = deployment.TargetType(m.TargetType)
+	}
+	if len(m.Class) > 0 {
+		facts.Target.Classes = m.Class
+	}
+	if m.File == "" {
+		return &facts, nil
+	}
+	if err := m.features(&facts); err != nil {
+		return nil, err
+	}
+	artifact, err := upload(ctx, p, c, m.File)
+	facts.Artifact = artifact
+	return &facts, err
+}
+
+// features fills in the features from the flags or, without those, from the file.
+func (m *modelFile) features(facts *handlers.ModelFacts) error {
+	if len(m.Feature) > 0 {
+		facts.Features = nil
+		for _, text := range m.Feature {
+			name, kind, typed := strings.Cut(text, ":")
+			if !typed {
+				kind = string(deployment.FeatureNumeric)
+			}
+			facts.Features = append(facts.Features, deployment.Feature{Name: name, Type: deployment.FeatureType(kind)})
+		}
+	}
+	if len(facts.Features) > 0 {
+		return nil
+	}
+	file, err := predict.Inspect(m.File, deployment.Model{Format: facts.Format})
+	if err != nil {
+		return exitf(exitUsage, "--file %s: %w", m.File, err)
+	}
+	for i := range file.Features {
+		name := fmt.Sprintf("f%d", i)
+		if i < len(file.FeatureNames) {
+			name = file.FeatureNames[i]
+		}
+		facts.Features = append(facts.Features, deployment.Feature{Name: name, Type: deployment.FeatureNumeric})
+	}
+	return nil
+}
+
+// upload puts a file into the artifacts object store under its digest, unless it
+// is there already.
+func upload(ctx context.Context, p *program, c *client, path string) (a deployment.Artifact, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return a, exitf(exitUsage, "--file: %w", err)
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if a.Size, err = io.Copy(sum, file); err != nil {
+		return a, exitf(exitUsage, "--file %s: %w", path, err)
+	}
+	a.Digest = deployment.DigestOf(sum.Sum(nil))
+	a.Object = artifacts.ObjectName(a.Digest)
+	objects, err := jetstream.OpenObjects(ctx, c.js)
+	if err != nil {
+		return a, err
+	}
+	switch size, err := objects.Size(ctx, a.Object); {
+	case err == nil && size == a.Size:
+		return a, nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return a, err
+	}
+	fmt.Fprintf(p.stderr, "uploading %s, %d bytes\n", path, a.Size)
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return a, err
+	}
+	return a, objects.Put(ctx, a.Object, file)
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
+)
+
+// printJSON writes value as indented JSON.
+func (p *program) printJSON(value any) error {
+	encoder := json.NewEncoder(p.stdout)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+// printTable writes rows below a header line, in columns.
+func (p *program) printTable(header string, rows [][]string) error {
+	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, strings.Join(strings.Fields(header), "\t"))
+	for _, row := range rows {
+		fmt.Fprintln(table, strings.Join(row, "\t"))
+	}
+	return table.Flush()
+}
+
+// printFields writes names and values in two columns, leaving out empty values.
+func (p *program) printFields(fields [][2]string) error {
+	table := tabwriter.NewWriter(p.stdout, 0, 0, 2, ' ', 0)
+	for _, field := range fields {
+		if field[1] != "" {
+			fmt.Fprintf(table, "%s\t%s\n", field[0], field[1])
+		}
+	}
+	return table.Flush()
+}
+
+// printOutcome writes the outcome of a command and returns, as an error, how the
+// program is to end.
+func (p *program) printOutcome(e entry) error {
+	if p.output == "json" {
+		if err := p.printEvent(e); err != nil {
+			return err
+		}
+	} else {
+		fmt.Fprintf(p.stdout, "%s %s: %s\n", e.Subject, e.Outcome, e.detail())
+		if e.Failure != nil {
+			p.printFindings(e)
+		}
+	}
+	code := outcomeCode(e)
+	if code == exitOK {
+		return nil
+	}
+	return &exitError{code, errSaid}
+}
+
+// printFindings writes each thing that was wrong, and what to do next.
+func (p *program) printFindings(e entry) {
+	for _, finding := range e.Failure.Findings {
+		if finding.Message != e.Failure.Message {
+			fmt.Fprintf(p.stdout, "  %s  %s\n", finding.Code, finding.Message)
+		}
+	}
+	if e.Outcome == events.Rejected {
+		fmt.Fprintln(p.stderr, "Nothing was changed. Correct the command and publish it again under a new id.")
+	} else {
+		fmt.Fprintf(p.stderr, "What served before still does. See \"slipway events %s\".\n", e.Subject)
+	}
+}
+
+// printEvent writes the event as it is stored, in one line.
+func (p *program) printEvent(e entry) error {
+	_, err := fmt.Fprintf(p.stdout, "%s\n", e.Stored.Body)
+	return err
+}
+
+// outcomeCode is the exit code that says how a command ended.
+func outcomeCode(e entry) int {
+	outcome := e.Outcome
+	if outcome == events.Duplicate {
+		outcome = e.Original.Outcome
+	}
+	switch outcome {
+	case events.Completed:
+		return exitOK
+	case events.Cancelled, events.Expired:
+		return exitEnded
+	case events.Rejected:
+		if e.Failure == nil {
+			return exitRejected
+		}
+		switch e.Failure.Class {
+		case deployment.ClassNotFound:
+			return exitNotFound
+		case deployment.ClassConflict:
+			return exitConflict
+		case deployment.ClassForbidden:
+			return exitUnauthorised
+		case deployment.ClassInvalid, deployment.ClassInternal:
+		}
+		return exitRejected
+	default:
+		return exitFailed
+	}
+}

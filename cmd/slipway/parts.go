@@ -1,0 +1,166 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
+	"github.com/slipway-ml/slipway/artifacts"
+	"github.com/slipway-ml/slipway/handlers"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/schemas"
+	"github.com/slipway-ml/slipway/serving"
+	"github.com/slipway-ml/slipway/serving/predict"
+	"github.com/slipway-ml/slipway/worker"
+)
+
+// ackWait is how long the broker waits for a worker before it delivers a
+// command to another one. Workers renew what they hold.
+const ackWait = 30 * time.Second
+
+// How long a command that did not succeed waits before it is tried again.
+const (
+	backoffBase  = 500 * time.Millisecond
+	backoffLimit = time.Minute
+)
+
+// newArtifacts is the store of model files.
+func newArtifacts(ctx context.Context, c Config, js natsjs.JetStream) (*artifacts.Store, error) {
+	objects, err := jetstream.OpenObjects(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	return &artifacts.Store{
+		Dir: filepath.Join(c.DataDir, "artifacts"), Objects: objects,
+		Limit: c.MaxArtifactBytes, AllowFileURLs: c.AllowFileURLs,
+	}, nil
+}
+
+// newWorker is a worker with the local target, and where its deliveries come from.
+func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Logger) (*worker.Worker, *jetstream.Commands, error) {
+	b := opener{ctx: ctx, js: js}
+	store, err := newArtifacts(ctx, c, js)
+	b.note(err)
+	ledger, err := jetstream.OpenLedger(ctx, js)
+	b.note(err)
+	commands, err := jetstream.OpenCommands(ctx, js)
+	b.note(err)
+	set, err := schemas.Load()
+	b.note(err)
+	w := &worker.Worker{
+		ID: "w-" + strings.ToLower(rand.Text()[:12]), Ledger: ledger, Commands: commands, Backlog: commands, Operations: handlers.All(), Schemas: set, Log: log,
+		Lease: c.Lease, MaxAttempts: c.MaxAttempts, Deadline: c.deadline, MaxCommand: c.MaxCommandBytes,
+		Backoff: worker.Backoff(backoffBase, backoffLimit),
+		Views: &worker.Projections{
+			Deployments: open[worker.DeploymentView](&b, jetstream.DeploymentsBucket),
+			Models:      open[worker.ModelView](&b, jetstream.ModelsBucket),
+			Operations:  open[worker.OperationView](&b, jetstream.OperationsBucket),
+		},
+		Target: &serving.Local{
+			Artifacts: store, Load: predict.Inspect,
+			Desired:  open[serving.Desired](&b, jetstream.ServingBucket),
+			Observed: open[serving.Observed](&b, jetstream.ServingBucket),
+			Servers:  open[serving.Server](&b, jetstream.ServersBucket),
+		},
+	}
+	return w, commands, b.err
+}
+
+func (c Config) limits() worker.Limits {
+	return worker.Limits{Concurrency: c.Concurrency, Window: 16 * c.Concurrency, AckWait: ackWait, Drain: c.DrainTimeout, Reconcile: c.ReconcileInterval}
+}
+
+// newPredictServer is a prediction server that says it is at url. Its id is that
+// of the configuration, or else the host's name with the port of url.
+func newPredictServer(ctx context.Context, c Config, js natsjs.JetStream, url string, log *slog.Logger, ready func()) (*predict.Server, error) {
+	id := c.ServerID
+	if id == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return nil, fmt.Errorf("name of this host (or set SLIPWAY_SERVER_ID): %w", err)
+		}
+		id = token(host + "-" + listenerPort(url))
+	}
+	b := opener{ctx: ctx, js: js}
+	store, err := newArtifacts(ctx, c, js)
+	b.note(err)
+	return &predict.Server{
+		ID: id, URL: cmp.Or(c.PredictURL, url), Version: buildVersion(), Artifacts: store, Log: log, OnReady: ready,
+		Desired:  open[serving.Desired](&b, jetstream.ServingBucket),
+		Observed: open[serving.Observed](&b, jetstream.ServingBucket),
+		Servers:  open[serving.Server](&b, jetstream.ServersBucket),
+	}, b.err
+}
+
+// opener opens buckets and keeps the first error.
+type opener struct {
+	ctx context.Context //nolint:containedctx // lives as long as one function
+	js  natsjs.JetStream
+	err error
+}
+
+func (o *opener) note(err error) { o.err = cmp.Or(o.err, err) }
+
+func open[T any](o *opener, name string) *jetstream.Bucket[T] {
+	bucket, err := jetstream.OpenBucket[T](o.ctx, o.js, name)
+	o.note(err)
+	return bucket
+}
+
+// listen takes addr, or says what to do when it is taken.
+func listen(addr, variable string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w: stop what uses it, or set %s (port 0 takes a free one)", addr, errors.Unwrap(err), variable)
+	}
+	return listener, nil
+}
+
+// localURL is where listener is reached from this machine.
+func localURL(listener net.Listener) string {
+	host, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		return "http://" + listener.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// listenerPort is the port of a url that localURL has made.
+func listenerPort(url string) string { return url[strings.LastIndexByte(url, ':')+1:] }
+
+// token is s as one token of a NATS subject.
+func token(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case 'a' <= r && r <= 'z', '0' <= r && r <= '9', r == '-':
+			return r
+		case 'A' <= r && r <= 'Z':
+			return r - 'A' + 'a'
+		default:
+			return '-'
+		}
+	}, s)
+}
+
+// buildVersion is the version of the program, as far as its build knows.
+func buildVersion() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "devel"
+	}
+	return info.Main.Version
+}
