@@ -1,0 +1,44 @@
+# `make` lists the targets. `make ci` is the gate every change must pass.
+
+GO     ?= go
+PYTHON ?= python3
+TOOL   := $(GO) tool -modfile=.ci/tools.mod
+
+# Of `make bench` and `make fuzz`: how often, which, how long.
+COUNT    ?= 1
+BENCH    ?= .
+FUZZTIME ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test ci lint format generate bench fuzz fixtures
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/slipway, static
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/slipway
+
+test: ## run the tests
+	$(GO) test ./...
+
+ci: ## run the whole gate, as CI does
+	.ci/run
+
+lint: ## run the linters
+	$(TOOL) golangci-lint run ./...
+
+format: ## format the code
+	$(TOOL) golangci-lint fmt ./...
+
+generate: ## write again what is generated
+	$(GO) generate ./...
+
+bench: ## run the benchmarks; BENCH=regexp, COUNT=10 for benchstat
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+fuzz: ## fuzz one target: PKG=./events TARGET=FuzzDecode FUZZTIME=5m
+	$(GO) test -run '^$$' -fuzz '^$(TARGET)$$' -fuzztime $(FUZZTIME) $(PKG)
+
+fixtures: ## write the model fixtures again with the XGBoost that $(PYTHON) has; see the scripts
+	$(PYTHON) serving/predict/xgboost/testdata/generate.py
+	$(PYTHON) cmd/slipway/demo/train.py
