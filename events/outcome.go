@@ -57,21 +57,24 @@ func (f Fact) Event() (cloudevents.Event, error) {
 	e.SetTime(f.Time.UTC())
 	e.SetDataSchema(SchemaBase + f.Schema)
 	e.SetExtension("sequence", fmt.Sprintf("%020d", f.Revision))
-	for name, value := range map[string]string{
+	return e, complete(&e, f.Data, map[string]string{
 		"correlationid": f.CorrelationID, "causationid": f.CausationID, "partitionkey": f.Subject,
 		"traceparent": f.TraceParent, "tracestate": f.TraceState,
-	} {
+	})
+}
+
+// complete adds data and those extensions that have a value, and validates.
+func complete(e *cloudevents.Event, data any, extensions map[string]string) (err error) {
+	for name, value := range extensions {
 		if value != "" {
 			e.SetExtension(name, value)
 		}
 	}
-	data, err := marshal(f.Data)
-	if err != nil {
-		return e, fmt.Errorf("event %s: data: %w", f.ID, err)
-	}
 	e.SetDataContentType(cloudevents.ApplicationJSON)
-	e.DataEncoded = data // SetData would take it for bytes, or escape it
-	return e, e.Validate()
+	if e.DataEncoded, err = marshal(data); err != nil { // SetData would take it for bytes, or escape it
+		return fmt.Errorf("event %s: data: %w", e.ID(), err)
+	}
+	return e.Validate()
 }
 
 // marshal writes value as JSON without making < and > six bytes each, as
@@ -82,38 +85,4 @@ func marshal(value any) ([]byte, error) {
 	encoder.SetEscapeHTML(false)
 	err := encoder.Encode(value)
 	return bytes.TrimSpace(text.Bytes()), err
-}
-
-// Request is a command to be published.
-type Request struct {
-	Type          Type
-	Source, ID    string
-	Subject       string
-	Time          time.Time
-	CorrelationID string
-	CausationID   string // id of what led to this command
-	Data          any
-}
-
-// Event is the request as a CloudEvent.
-func (r Request) Event() (cloudevents.Event, error) {
-	e := cloudevents.New()
-	e.SetID(r.ID)
-	e.SetSource(r.Source)
-	keepSource(&e, r.Source)
-	e.SetType(r.Type.With(Requested).String())
-	e.SetSubject(r.Subject)
-	e.SetTime(r.Time.UTC())
-	for name, value := range map[string]string{"correlationid": r.CorrelationID, "causationid": r.CausationID} {
-		if value != "" {
-			e.SetExtension(name, value)
-		}
-	}
-	data, err := marshal(r.Data)
-	if err != nil {
-		return e, fmt.Errorf("command %s: data: %w", r.ID, err)
-	}
-	e.SetDataContentType(cloudevents.ApplicationJSON)
-	e.DataEncoded = data // SetData would take it for bytes, or escape it
-	return e, e.Validate()
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/jetstream/embedded"
 	"github.com/slipway-ml/slipway/jetstream/jetstreamtest"
 	"github.com/slipway-ml/slipway/schemas"
 	"github.com/slipway-ml/slipway/worker"
@@ -33,7 +34,13 @@ type system struct {
 
 func newSystem(tb testing.TB) *system {
 	tb.Helper()
-	s := &system{tb: tb, js: jetstreamtest.Start(tb), target: &target{serving: map[deployment.Name]deployment.Name{}}}
+	return newSystemIn(tb, embedded.Options{Dir: tb.TempDir(), Port: -1, SyncInterval: time.Minute})
+}
+
+func newSystemIn(tb testing.TB, o embedded.Options) *system {
+	tb.Helper()
+	_, js := jetstreamtest.StartIn(tb, o)
+	s := &system{tb: tb, js: js, target: &target{serving: map[deployment.Name]deployment.Name{}}}
 	var err error
 	if s.ledger, err = jetstream.OpenLedger(tb.Context(), s.js); err != nil {
 		tb.Fatal(err)
