@@ -211,6 +211,18 @@ func (s *system) read(m jetstream.Message) event {
 	return event{Type: typ, Data: data, Subject: ce.Subject(), Sequence: m.Sequence, ID: ce.ID()}
 }
 
+// shown waits until the views show what a command led to.
+func (s *system) shown(outcome event) {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(s.tb.Context(), 20*time.Second)
+	defer cancel()
+	if err := bucket[worker.OperationView](s, jetstream.OperationsBucket).Await(ctx, outcome.Command.Token, func(v worker.OperationView) bool {
+		return v.LedgerSequence >= outcome.Sequence
+	}); err != nil {
+		s.tb.Fatalf("event %d is not shown: %v", outcome.Sequence, err)
+	}
+}
+
 // deployment is what the deployments bucket shows.
 func (s *system) deployment(name string) (view worker.DeploymentView, exists bool) {
 	s.tb.Helper()

@@ -130,7 +130,7 @@ func TestReconcileLeavesClaimsAlone(t *testing.T) {
 	s.target.mu.Lock()
 	s.target.apply = nil
 	s.target.mu.Unlock()
-	s.outcomeOf(other)
+	s.shown(s.outcomeOf(other))
 	if err := bucket[worker.DeploymentView](s, jetstream.DeploymentsBucket).Delete(t.Context(), "gone"); err != nil {
 		t.Fatal(err)
 	}

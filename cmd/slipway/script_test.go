@@ -20,9 +20,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestMain makes the test binary be slipway when it is called by that name.
+// TestMain makes the test binary be slipway, or a NATS server, when it is called by that name.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"slipway": main})
+	testscript.Main(m, map[string]func(){"slipway": main, chaosNATS: runNATS})
 }
 
 // TestScripts runs testdata/script: slipway as processes of their own, as people
