@@ -13,9 +13,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/worker"
 )
@@ -73,57 +75,75 @@ func (v *faultyViews) Project(ctx context.Context, view worker.View) error {
 	return errInjected
 }
 
-// Each write of the path fails once, before and after it took effect, and the
-// worker goes on in the same process: one outcome, the right state, the views as
-// the ledger says.
+// Each write of the path fails once, before and after it took effect, at every
+// operation, and the worker goes on in the same process: one outcome, the right
+// state, the views as the ledger says.
 func TestEveryWriteFailsOnce(t *testing.T) {
 	t.Parallel()
-	for _, after := range []bool{false, true} {
-		for at := 1; at <= 3; at++ { // started, validated, completed
-			t.Run(fmt.Sprintf("append %d, after %v", at, after), func(t *testing.T) {
-				t.Parallel()
-				s := newSystem(t)
-				w := s.worker("w1")
-				w.Ledger = &faultyLedger{Ledger: s.ledger, at: at, after: after}
-				s.mendsItself(w)
-			})
-		}
-		for at := 2; at <= 3; at++ { // of started, of completed; the first one has nothing to show
-			t.Run(fmt.Sprintf("project %d, after %v", at, after), func(t *testing.T) {
-				t.Parallel()
-				s := newSystem(t)
-				w := s.worker("w1")
-				w.Views = &faultyViews{Views: w.Views, at: at, after: after}
-				s.mendsItself(w)
-			})
+	deployed := []events.Request{deployRequest("churn", "before", 1)}
+	for _, c := range []struct {
+		name    string
+		before  []events.Request
+		request events.Request
+		want    events.Outcome
+		writes  int
+	}{
+		{"register", nil, request(deployment.KindModel, "m1", "register", "1", handlers.Register{ModelFacts: facts(1)}), events.Completed, 3},
+		{"register again", []events.Request{request(deployment.KindModel, "m1", "register", "0", handlers.Register{ModelFacts: facts(1)})},
+			request(deployment.KindModel, "m1", "register", "1", handlers.Register{ModelFacts: facts(1)}), events.Completed, 1},
+		{"deploy", nil, deployRequest("churn", "1", 1), events.Completed, 3},
+		{"replace", deployed, replaceRequest("churn", "1", 2), events.Completed, 3},
+		{"refused", deployed, deployRequest("churn", "1", 2), events.Rejected, 1},
+		{"duplicate", deployed, deployed[0], events.Duplicate, 1},
+		{"cancel", deployed, cancelRequest("1", "before"), events.Rejected, 1},
+	} {
+		for _, after := range []bool{false, true} {
+			for at := 1; at <= c.writes; at++ { // started, validated, terminal
+				t.Run(fmt.Sprintf("%s, append %d, after %v", c.name, at, after), func(t *testing.T) {
+					t.Parallel()
+					s := newSystem(t)
+					s.advanceAll(s.worker("w0"), c.before...)
+					w := s.worker("w1")
+					w.Ledger = &faultyLedger{Ledger: s.ledger, at: at, after: after}
+					s.mendsItself(w, c.request, c.want)
+				})
+			}
+			for at := 2; at <= min(c.writes, 2)+1; at++ { // of started and terminal; the first one shows what was before
+				t.Run(fmt.Sprintf("%s, project %d, after %v", c.name, at, after), func(t *testing.T) {
+					t.Parallel()
+					s := newSystem(t)
+					s.advanceAll(s.worker("w0"), c.before...)
+					w := s.worker("w1")
+					w.Views = &faultyViews{Views: w.Views, at: at, after: after}
+					s.mendsItself(w, c.request, c.want)
+				})
+			}
 		}
 	}
 }
 
-// mendsItself deploys with a worker of which one write fails, tries again, and
-// checks where that led.
-func (s *system) mendsItself(w *worker.Worker) {
+// mendsItself carries out a command with a worker of which one write fails,
+// tries again, and checks where that led.
+func (s *system) mendsItself(w *worker.Worker, r events.Request, want events.Outcome) {
 	s.tb.Helper()
-	sequence := s.publish(deployRequest("churn", "1", 1))
-	who := worker.NewAddress(deployment.KindDeployment, "churn")
+	sequence := s.publish(r)
+	who := worker.NewAddress(deployment.Kind(r.Type.Kind), r.Subject)
 	if _, err := w.Advance(s.tb.Context(), who, sequence); !errors.Is(err, errInjected) {
 		s.tb.Fatalf("got %v, want the injected fault", err)
 	}
 	if _, err := w.Advance(s.tb.Context(), who, math.MaxUint64); err != nil {
 		s.tb.Fatal(err)
 	}
-	last := s.outcomeOf(sequence)
-	if last.Outcome != events.Completed {
-		s.tb.Errorf("got %s %+v, want completed", last.Outcome, last.Failure)
+	if last := s.outcomeOf(sequence); last.Outcome != want {
+		s.tb.Errorf("got %s %+v, want %s", last.Outcome, last.Failure, want)
 	}
 	s.unique(s.history())
-	view, _ := s.deployment("churn")
-	if diff := cmp.Diff(*last.Deployment, view.State); diff != "" {
-		s.tb.Errorf("deployments bucket (-ledger +bucket):\n%s", diff)
+	a := s.audit()
+	if diff := cmp.Diff([]string(nil), found(a)); diff != "" {
+		s.tb.Errorf("views against the ledger (-want +got):\n%s", diff)
 	}
-	operation, _, err := bucket[worker.OperationView](s, jetstream.OperationsBucket).Load(s.tb.Context(), last.Command.Token)
-	if err != nil || operation.Outcome != events.Completed || operation.LedgerSequence != last.Sequence {
-		s.tb.Errorf("operations bucket: got %+v, %v, want completed by event %d", operation, err, last.Sequence)
+	if state := a.Deployments["churn"]; state.Model != nil && s.target.serves("churn") != state.Model.ID {
+		s.tb.Errorf("target serves %s, want %s", s.target.serves("churn"), state.Model.ID)
 	}
 }
 
@@ -317,6 +337,50 @@ func TestHandOver(t *testing.T) {
 	}
 }
 
+// Ten thousand commands behind one that does not end keep no other deployment
+// from going on.
+func TestBacklogBehindBlockedDeployment(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	release := make(chan struct{})
+	s.target.apply = func(ctx context.Context, name deployment.Name, _ deployment.ModelRef, _ uint64) error {
+		if name == "slow" {
+			select {
+			case <-release:
+			case <-ctx.Done():
+			}
+		}
+		return ctx.Err()
+	}
+	s.publish(deployRequest("slow", "slow", 1))
+	e, err := replaceRequest("slow", "r", 2).Event()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10_000 {
+		e.SetID(fmt.Sprint("r", i))
+		_, body, err := events.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.js.PublishMsgAsync(natsMsg("slipway.commands.deployment.slow.replace", nil, body)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-s.js.PublishAsyncComplete()
+	var quick []uint64
+	for i := range 20 {
+		quick = append(quick, s.publish(deployRequest(fmt.Sprint("quick", i), fmt.Sprint("quick", i), 1)))
+	}
+	s.run(s.worker("w1"))
+	for _, sequence := range quick {
+		if got := s.outcomeOf(sequence); got.Outcome != events.Completed {
+			t.Errorf("command %d: got %s %+v, want completed", sequence, got.Outcome, got.Failure)
+		}
+	}
+	close(release)
+}
+
 // Neither a deployment whose effect takes long nor the many commands behind it
 // keep others from going on.
 func TestBlockedDeploymentBlocksNobodyElse(t *testing.T) {
@@ -364,6 +428,43 @@ func TestPanicBeforeClaimOfReplacement(t *testing.T) {
 	stop()
 	if view, exists := s.deployment("churn"); !exists || view.Model == nil || s.target.serves("churn") != contentID(1) {
 		t.Errorf("got %+v, %v, and %s serves; want %s", view, exists, s.target.serves("churn"), contentID(1))
+	}
+	s.history()
+}
+
+// While the broker refuses to store events, nothing ends and nothing is lost;
+// when it stores them again, everything ends.
+func TestRefusedWrites(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	s.advanceAll(s.worker("w0"), deployRequest("churn", "1", 1))
+	stream, err := s.js.Stream(t.Context(), jetstream.EventsStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	open := stream.CachedInfo().Config
+	full := open
+	full.Discard, full.MaxMsgs = natsjs.DiscardNew, int64(stream.CachedInfo().State.LastSeq) //nolint:gosec // a handful
+	if _, err := s.js.UpdateStream(t.Context(), full); err != nil {
+		t.Fatal(err)
+	}
+	sequence := s.publish(replaceRequest("churn", "2", 2))
+	w := s.worker("w1")
+	if _, err := w.Advance(t.Context(), addressOf("churn"), sequence); err == nil {
+		t.Error("got no error though nothing can be stored")
+	}
+	if got := len(s.history()); got != 3 {
+		t.Errorf("got %d events, want the 3 of the deployment", got)
+	}
+	if got := s.target.serves("churn"); got != contentID(1) {
+		t.Errorf("target serves %s before the claim is stored, want %s", got, contentID(1))
+	}
+	if _, err := s.js.UpdateStream(t.Context(), open); err != nil {
+		t.Fatal(err)
+	}
+	s.run(w)
+	if got := s.outcomeOf(sequence); got.Outcome != events.Completed {
+		t.Errorf("got %s %+v, want completed", got.Outcome, got.Failure)
 	}
 	s.history()
 }

@@ -1,0 +1,190 @@
+package handlers_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/handlers"
+)
+
+// world is what decisions lead to, and beside it an oracle that knows nothing of
+// states: only which content serves where, and which content has which id.
+type world struct {
+	models      map[deployment.Name]*deployment.Model
+	deployments map[deployment.Name]*deployment.State
+
+	serves     map[deployment.Name]int // content that serves
+	served     map[deployment.Name]int // content that served before
+	contents   map[deployment.Name]int // content of each registered id
+	changes    map[deployment.Name]uint64
+	operations map[string]handlers.Operation
+	commands   int
+}
+
+func content(variant int) handlers.ModelFacts {
+	return handlers.ModelFacts{
+		Format: deployment.FormatXGBoost, Type: fmt.Sprint("variant ", variant),
+		Target:   deployment.Target{Name: "churned", Type: deployment.TargetBinary},
+		Features: []deployment.Feature{{Name: "a", Type: deployment.FeatureNumeric}},
+		Artifact: deployment.Artifact{Object: "x", Digest: "sha256:" + deployment.Digest(fmt.Sprintf("%064x", variant)), Size: 1},
+	}
+}
+
+// carryOut decides as a worker does: a second time, if the file is asked for.
+func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deployment.Name, data any) error {
+	w.commands++
+	text, err := json.Marshal(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	operation := w.operations[op]
+	subject := deployment.Subject{Deployment: w.deployments[name]}
+	if kind == deployment.KindModel {
+		subject = deployment.Subject{Model: w.models[name]}
+	}
+	before, err := json.Marshal(subject)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := deployment.Command{Kind: kind, Name: name, Op: op, Token: fmt.Sprint(w.commands), By: "/test", At: time.Unix(int64(w.commands), 0)}
+	id, err := operation.Names(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := deployment.Facts{Model: w.models[id]}
+	decision, err := operation.Decide(subject, facts, cmd, text)
+	if err == nil && decision.Inspect != nil {
+		facts.Inspection = &deployment.Inspection{Format: deployment.FormatXGBoost, Features: 1, Outputs: 1}
+		decision, err = operation.Decide(subject, facts, cmd, text)
+	}
+	after, marshalErr := json.Marshal(subject)
+	if marshalErr != nil || string(before) != string(after) {
+		t.Fatalf("the subject changed from %s to %s", before, after)
+	}
+	if err != nil {
+		return err
+	}
+	if decision.Registered != nil && w.models[decision.Registered.ID] == nil {
+		w.models[decision.Registered.ID] = decision.Registered
+	}
+	if kind == deployment.KindDeployment {
+		w.deployments[name] = decision.After.Deployment
+	}
+	return nil
+}
+
+// expect compares what a decision came to with what the oracle says.
+func expect(t *rapid.T, err error, code deployment.Code) {
+	rejection, _ := errors.AsType[*deployment.Rejection](err)
+	switch {
+	case err == nil && code == "":
+	case rejection == nil || rejection.Code != code:
+		t.Fatalf("got %v, want code %q", err, code)
+	}
+}
+
+// Any sequence of commands leads where the oracle says.
+func TestDecisionsAgainstAnOracle(t *testing.T) {
+	t.Parallel()
+	operations := map[string]handlers.Operation{}
+	for _, o := range handlers.All() {
+		operations[o.Op] = o
+	}
+	names := rapid.SampledFrom([]deployment.Name{"a", "b", "c"})
+	ids := rapid.SampledFrom([]deployment.Name{"m1", "m2", "m3", "m4"})
+	variants := rapid.IntRange(1, 4)
+	rapid.Check(t, func(t *rapid.T) {
+		w := &world{
+			models: map[deployment.Name]*deployment.Model{}, deployments: map[deployment.Name]*deployment.State{},
+			serves: map[deployment.Name]int{}, served: map[deployment.Name]int{}, contents: map[deployment.Name]int{},
+			changes: map[deployment.Name]uint64{}, operations: operations,
+		}
+		// choose is a model for a deploy or replace, its content, and whether it is known.
+		choose := func(t *rapid.T) (choice handlers.ModelChoice, id deployment.Name, variant int, known bool) {
+			if rapid.Bool().Draw(t, "inline") {
+				variant = variants.Draw(t, "content")
+				facts := content(variant)
+				return handlers.ModelChoice{Model: &facts}, facts.Named("").ContentID(), variant, true
+			}
+			id = ids.Draw(t, "model")
+			variant, known = w.contents[id]
+			return handlers.ModelChoice{ModelID: id}, id, variant, known
+		}
+		rollOut := func(name, id deployment.Name, variant int) {
+			w.served[name], w.serves[name] = w.serves[name], variant
+			w.contents[id] = variant
+			w.changes[name]++
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"register": func(t *rapid.T) {
+				id, variant := ids.Draw(t, "id"), variants.Draw(t, "content")
+				have, known := w.contents[id]
+				var code deployment.Code
+				if known && have != variant {
+					code = deployment.CodeModelExists
+				}
+				expect(t, w.carryOut(t, deployment.KindModel, "register", id, handlers.Register{ModelFacts: content(variant)}), code)
+				if !known {
+					w.contents[id] = variant
+				}
+			},
+			"deploy": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				choice, id, variant, known := choose(t)
+				var code deployment.Code
+				switch {
+				case w.serves[name] != 0:
+					code = deployment.CodeDeploymentExists
+				case !known:
+					code = deployment.CodeModelNotFound
+				}
+				expect(t, w.carryOut(t, deployment.KindDeployment, "deploy", name, handlers.Deploy{Label: "x", ModelChoice: choice}), code)
+				if code == "" {
+					rollOut(name, id, variant)
+				}
+			},
+			"replace": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				choice, id, variant, known := choose(t)
+				var code deployment.Code
+				switch {
+				case w.serves[name] == 0:
+					code = deployment.CodeDeploymentNotFound
+				case !known:
+					code = deployment.CodeModelNotFound
+				case w.deployments[name].Model.ID == id:
+					code = deployment.CodeIsCurrentModel
+				}
+				expect(t, w.carryOut(t, deployment.KindDeployment, "replace", name, handlers.Replace{Reason: deployment.ReasonOther, ModelChoice: choice}), code)
+				if code == "" {
+					rollOut(name, id, variant)
+				}
+			},
+			"": func(t *rapid.T) {
+				for name, state := range w.deployments {
+					got := map[string]any{"serves": state.Model.Digest, "status": state.Status, "revision": state.Revision, "generation": state.Generation, "previous": state.Previous != nil}
+					want := map[string]any{
+						"serves": content(w.serves[name]).Artifact.Digest, "status": deployment.StatusActive,
+						"revision": w.changes[name], "generation": w.changes[name], "previous": w.served[name] != 0,
+					}
+					if diff := cmp.Diff(want, got); diff != "" {
+						t.Fatalf("%s (-oracle +state):\n%s", name, diff)
+					}
+					if state.Previous != nil && state.Previous.Digest != content(w.served[name]).Artifact.Digest {
+						t.Fatalf("%s: served %s before, want content %d", name, state.Previous.Digest, w.served[name])
+					}
+				}
+				if len(w.deployments) != len(w.serves) {
+					t.Fatalf("got %d deployments, want %d", len(w.deployments), len(w.serves))
+				}
+			},
+		})
+	})
+}
