@@ -31,6 +31,8 @@ type attempt struct {
 	first      *done        // the same command, carried out before
 	cancel     *CancelledBy // the command that cancels this one
 
+	after record // where the history stands once the outcome is projected
+
 	mu      sync.Mutex // guards what the heartbeat writes too
 	last    uint64     // sequence of the newest event about the thing
 	claimed *Claim
@@ -224,8 +226,10 @@ func (a *attempt) tooLate(last error) *deployment.Failure {
 
 // carry is run without its safeguards.
 func (a *attempt) carry(ctx context.Context, operation handlers.Operation, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
-	if err := a.notCancelled(ctx); err != nil {
-		return decision, err
+	if a.number > 1 { // the first time, this was looked at in the queue
+		if err := a.notCancelled(ctx); err != nil {
+			return decision, err
+		}
 	}
 	if decision.Inspect != nil {
 		inspection, err := a.Target.Inspect(ctx, *decision.Inspect, a.say)

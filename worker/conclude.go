@@ -204,7 +204,11 @@ func (a *attempt) commit(ctx context.Context, outcome events.Outcome, after depl
 		return err
 	}
 	a.logOutcome(ctx, outcome, data)
-	return a.Views.Project(ctx, a.view(outcome, sequence, data))
+	if err := a.Views.Project(ctx, a.view(outcome, sequence, data)); err != nil {
+		return err
+	}
+	a.after = record{Who: a.rec.Who, Sequence: sequence, Subject: after, Outcome: outcome, Data: data, Thread: data.Ledger}
+	return nil
 }
 
 func (a *attempt) logOutcome(ctx context.Context, outcome events.Outcome, data Data) {

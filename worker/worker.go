@@ -81,12 +81,18 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 		return 0, err
 	}
 	defer unlock()
+	var rec record
 	for {
 		// 2. Load: where the history of who stands. What it says is projected
-		// again if the process that wrote it did not come to that.
-		rec, err := w.load(ctx, who)
-		if err != nil || sequence <= rec.Watermark {
-			return rec.Watermark, err
+		// again if the process that wrote it did not come to that. After a commit
+		// of our own we know; should another worker write first, the fence tells.
+		if rec.Sequence == 0 {
+			if rec, err = w.load(ctx, who); err != nil {
+				return rec.Watermark, err
+			}
+		}
+		if sequence <= rec.Watermark {
+			return rec.Watermark, nil
 		}
 		// 3. Turn: the oldest unfinished command goes first, whichever was delivered.
 		msg, err := w.next(ctx, who, rec.Watermark+1)
@@ -96,8 +102,7 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 		if err := stopping.Err(); err != nil {
 			return rec.Watermark, err
 		}
-		err = w.carryOut(ctx, rec, msg)
-		if err != nil && !errors.Is(err, errSuperseded) {
+		if rec, err = w.carryOut(ctx, rec, msg); err != nil && !errors.Is(err, errSuperseded) {
 			return rec.Watermark, err
 		}
 	}
@@ -119,10 +124,11 @@ func (w *Worker) next(ctx context.Context, who Address, from uint64) (jetstream.
 	}
 }
 
-// carryOut takes one command from decoding to its terminal event.
-func (w *Worker) carryOut(ctx context.Context, rec record, msg jetstream.Message) error {
+// carryOut takes one command from decoding to its terminal event. It returns
+// where the history stands then; with an error, that is not known.
+func (w *Worker) carryOut(ctx context.Context, rec record, msg jetstream.Message) (record, error) {
 	if err := w.mayTake(ctx, rec); err != nil {
-		return err
+		return record{}, err
 	}
 	a := w.attempt(rec, msg)
 	var (
@@ -155,7 +161,8 @@ func (w *Worker) carryOut(ctx context.Context, rec record, msg jetstream.Message
 	}
 	// 9. Commit the outcome that this comes to. 10. Project it; the caller
 	// acknowledges. Whatever happened above, one of the two is said here.
-	return a.conclude(ctx, decision, err)
+	err = a.conclude(ctx, decision, err)
+	return a.after, err
 }
 
 // load reads the newest event about who and repairs its projections.
