@@ -110,7 +110,7 @@ func named(err error) error {
 	if strings.HasPrefix(why, variable+": ") { // it has said so itself
 		return errors.New(why)
 	}
-	return fmt.Errorf("%s: expected a %s: %s", variable, field.Type, why)
+	return fmt.Errorf("%s: expected a value of type %s: %s", variable, field.Type, why)
 }
 
 var serverID = regexp.MustCompile(`^[-_a-zA-Z0-9]*$`)

@@ -35,7 +35,7 @@ func (u *upCmd) Run(ctx context.Context, p *program) (err error) {
 	}
 	server, err := embedded.Start(embedded.Options{Dir: p.DataDir, Host: p.NATSHost, Port: p.NATSPort, SyncInterval: sync, Log: log})
 	if err != nil {
-		return err
+		return fmt.Errorf("%w (SLIPWAY_DATA_DIR, SLIPWAY_NATS_HOST and SLIPWAY_NATS_PORT say where)", err)
 	}
 	defer func() { err = errors.Join(err, server.Stop()) }()
 	conn, err := jetstream.Connect(jetstream.Settings{URL: server.URL()}, "slipway up", log, server.InProcess())
