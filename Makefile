@@ -4,13 +4,14 @@ GO     ?= go
 PYTHON ?= python3
 TOOL   := $(GO) tool -modfile=.ci/tools.mod
 
-# Of `make bench` and `make fuzz`: how often, which, how long.
-COUNT    ?= 1
-BENCH    ?= .
-FUZZTIME ?= 10s
+# Of `make bench`, `make fuzz` and `make chaos`: how often, which, how long.
+COUNT         ?= 1
+BENCH         ?= .
+FUZZTIME      ?= 10s
+CHAOS_SECONDS ?= 300
 
 .DEFAULT_GOAL := help
-.PHONY: help build test ci lint format generate bench fuzz fixtures
+.PHONY: help build test ci lint format generate bench fuzz chaos fixtures
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +39,11 @@ bench: ## run the benchmarks; BENCH=regexp, COUNT=10 for benchstat
 
 fuzz: ## fuzz one target: PKG=./events TARGET=FuzzDecode FUZZTIME=5m
 	$(GO) test -run '^$$' -fuzz '^$(TARGET)$$' -fuzztime $(FUZZTIME) $(PKG)
+
+chaos: ## kill processes at random for CHAOS_SECONDS=300; CHAOS_SEED=n chooses as an earlier run did
+	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
+	CHAOS_SECONDS=$(CHAOS_SECONDS) CHAOS_SEED=$(CHAOS_SEED) $(GO) test -run '^TestChaos$$' -v -count=1 -timeout 0 ./cmd/slipway 2>&1 | tee "$$log"; \
+	grep '^chaos: ' "$$log" | tail -n 1; grep -q '^ok' "$$log"
 
 fixtures: ## write the model fixtures again with the XGBoost that $(PYTHON) has; see the scripts
 	$(PYTHON) serving/predict/xgboost/testdata/generate.py

@@ -7,11 +7,15 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
 
 // Bucket holds JSON values of one type in a KV bucket.
-type Bucket[T any] struct{ kv natsjs.KeyValue }
+type Bucket[T any] struct {
+	kv   natsjs.KeyValue
+	conn *nats.Conn
+}
 
 // OpenBucket opens a bucket, which Provision makes.
 func OpenBucket[T any](ctx context.Context, js natsjs.JetStream, name string) (*Bucket[T], error) {
@@ -19,12 +23,14 @@ func OpenBucket[T any](ctx context.Context, js natsjs.JetStream, name string) (*
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", name, err)
 	}
-	return &Bucket[T]{kv: kv}, nil
+	return &Bucket[T]{kv: kv, conn: js.Conn()}, nil
 }
 
 // Load returns the value of key and its revision; the revision is 0 when there
 // is no such key.
 func (b *Bucket[T]) Load(ctx context.Context, key string) (value T, revision uint64, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	entry, err := b.kv.Get(ctx, key)
 	if errors.Is(err, natsjs.ErrKeyNotFound) {
 		return value, 0, nil
@@ -45,6 +51,8 @@ func (b *Bucket[T]) Swap(ctx context.Context, key string, value T, revision uint
 	if err != nil {
 		return false, b.failed("store", key, err)
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	if revision == 0 {
 		_, err = b.kv.Create(ctx, key, text)
 	} else {
@@ -61,6 +69,8 @@ func (b *Bucket[T]) Swap(ctx context.Context, key string, value T, revision uint
 
 // Put stores value whatever there was.
 func (b *Bucket[T]) Put(ctx context.Context, key string, value T) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	text, err := json.Marshal(value)
 	if err == nil {
 		_, err = b.kv.Put(ctx, key, text)
@@ -73,6 +83,8 @@ func (b *Bucket[T]) Put(ctx context.Context, key string, value T) error {
 
 // Delete removes key; that there is none is no error.
 func (b *Bucket[T]) Delete(ctx context.Context, key string) error {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	if err := b.kv.Delete(ctx, key); err != nil {
 		return b.failed("delete", key, err)
 	}
@@ -150,8 +162,44 @@ func (b *Bucket[T]) Await(ctx context.Context, key string, ok func(T) bool) erro
 	return err
 }
 
+// watch is Watch for the keys that match keys. A broker that was started anew
+// knows nothing of the watch, and the client finds that out only after ten
+// seconds: so the watch begins anew whenever the connection does.
 func (b *Bucket[T]) watch(ctx context.Context, keys string, changed func(key string, value *T)) error {
-	watcher, err := b.kv.Watch(ctx, keys)
+	reconnected := b.conn.StatusChanged(nats.CONNECTED)
+	defer b.conn.RemoveStatusListener(reconnected)
+	complete, known := false, make(map[string]bool)
+	for {
+		listed := make(map[string]bool) // since the watch began anew
+		err := b.watchOnce(ctx, keys, reconnected, func(key string, value *T) {
+			switch {
+			case key != "":
+				listed[key], known[key] = true, value != nil
+				changed(key, value)
+			case !complete:
+				complete = true
+				changed("", nil)
+			default:
+				for key, there := range known { // what was deleted meanwhile
+					if there && !listed[key] {
+						known[key] = false
+						changed(key, nil)
+					}
+				}
+			}
+		})
+		if !errors.Is(err, errReconnected) {
+			return err
+		}
+	}
+}
+
+var errReconnected = errors.New("the connection was made anew")
+
+func (b *Bucket[T]) watchOnce(ctx context.Context, keys string, reconnected <-chan nats.Status, changed func(key string, value *T)) error {
+	lasting, cancel := undated(ctx)
+	defer cancel()
+	watcher, err := b.kv.Watch(lasting, keys)
 	if err != nil {
 		return b.failed("watch", keys, err)
 	}
@@ -160,6 +208,8 @@ func (b *Bucket[T]) watch(ctx context.Context, keys string, changed func(key str
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
+		case <-reconnected:
+			return errReconnected
 		case entry, open := <-watcher.Updates():
 			switch {
 			case !open:
@@ -185,6 +235,8 @@ func (b *Bucket[T]) failed(verb, key string, err error) error {
 
 // Remove removes key if its revision is still the given one.
 func (b *Bucket[T]) Remove(ctx context.Context, key string, revision uint64) (removed bool, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	err = b.kv.Delete(ctx, key, natsjs.LastRevision(revision))
 	if isConflict(err) {
 		return false, nil

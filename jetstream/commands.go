@@ -34,7 +34,9 @@ func OpenCommands(ctx context.Context, js natsjs.JetStream) (*Commands, error) {
 // commands may have been published on subjects that contain one.
 func (c *Commands) Next(ctx context.Context, filter string, from uint64) (Message, error) {
 	for {
-		raw, err := c.stream.GetMsg(ctx, from, natsjs.WithGetMsgSubject(brokerFilter(filter)))
+		asking, cancel := bounded(ctx)
+		raw, err := c.stream.GetMsg(asking, from, natsjs.WithGetMsgSubject(brokerFilter(filter)))
+		cancel()
 		if errors.Is(err, natsjs.ErrMsgNotFound) {
 			return Message{}, nil
 		}
@@ -68,6 +70,8 @@ func matches(filter, subject string) bool {
 // Last returns the newest command that filter matches; its Sequence is 0 when
 // there is none.
 func (c *Commands) Last(ctx context.Context, filter string) (Message, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	raw, err := c.stream.GetLastMsgForSubject(ctx, filter)
 	if errors.Is(err, natsjs.ErrMsgNotFound) {
 		return Message{}, nil
@@ -80,6 +84,8 @@ func (c *Commands) Last(ctx context.Context, filter string) (Message, error) {
 
 // Subjects are the subjects on which there are commands, in no order.
 func (c *Commands) Subjects(ctx context.Context) ([]string, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	info, err := c.stream.Info(ctx, natsjs.WithSubjectFilter(AllCommands))
 	if err != nil {
 		return nil, fmt.Errorf("subjects of %s: %w", CommandsStream, err)
@@ -91,6 +97,8 @@ func (c *Commands) Subjects(ctx context.Context) ([]string, error) {
 // publishing it again within the stream's duplicate window stores nothing and
 // returns the sequence of the first one.
 func (c *Commands) Publish(ctx context.Context, subject, id string, header map[string][]string, body []byte) (sequence uint64, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	ack, err := c.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Header: header, Data: body},
 		natsjs.WithExpectStream(CommandsStream), natsjs.WithMsgID(id))
 	if err != nil {

@@ -38,6 +38,8 @@ func OpenLedger(ctx context.Context, js natsjs.JetStream) (*Ledger, error) {
 // there is none. On a replicated stream it may be older than the newest, which
 // the next guarded write finds out.
 func (l *Ledger) Last(ctx context.Context, fence string) (Message, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	raw, err := l.stream.GetLastMsgForSubject(ctx, fence)
 	if errors.Is(err, natsjs.ErrMsgNotFound) {
 		return Message{}, nil
@@ -65,6 +67,8 @@ type Write struct {
 // else was stored first, and then nothing is. Any other error is an unknown
 // outcome: the event may have been stored.
 func (l *Ledger) Append(ctx context.Context, w Write) (sequence uint64, appended bool, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: w.Subject, Header: w.Header, Data: w.Body},
 		natsjs.WithExpectStream(EventsStream),
 		natsjs.WithExpectLastSequenceForSubject(w.Last, w.Fence))
@@ -82,6 +86,8 @@ func (l *Ledger) Append(ctx context.Context, w Write) (sequence uint64, appended
 
 // Time is when the event with this sequence was stored, by the broker's clock.
 func (l *Ledger) Time(ctx context.Context, sequence uint64) (time.Time, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	raw, err := l.stream.GetMsg(ctx, sequence)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("time of event %d: %w", sequence, err)
@@ -92,6 +98,8 @@ func (l *Ledger) Time(ctx context.Context, sequence uint64) (time.Time, error) {
 // Now is the time by the broker's clock, against which the times of events can
 // be compared whatever the clocks of workers say.
 func (l *Ledger) Now(ctx context.Context) (time.Time, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	info, err := l.stream.Info(ctx)
 	if err != nil {
 		return time.Time{}, fmt.Errorf("time of the broker: %w", err)
@@ -120,7 +128,9 @@ func (l *Ledger) Events(ctx context.Context, filter string, from uint64, handle 
 var errEnough = errors.New("enough")
 
 func follow(ctx context.Context, stream natsjs.Stream, config natsjs.OrderedConsumerConfig, ready func(), handle func(Message) error) error {
-	consumer, err := stream.OrderedConsumer(ctx, config)
+	lasting, cancel := undated(ctx)
+	defer cancel()
+	consumer, err := stream.OrderedConsumer(lasting, config)
 	if err != nil {
 		return fmt.Errorf("follow %s: %w", stream.CachedInfo().Config.Name, err)
 	}

@@ -24,15 +24,40 @@ func OpenObjects(ctx context.Context, js natsjs.JetStream) (*Objects, error) {
 
 // Get streams the object. Its error wraps fs.ErrNotExist when there is none.
 func (o *Objects) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	object, err := o.store.Get(ctx, name)
+	lasting, cancel := undated(ctx)
+	object, err := o.store.Get(lasting, name)
 	if err != nil {
+		cancel()
 		return nil, o.failed("get", name, err)
 	}
-	return object, nil
+	return objectReader{object, cancel}, nil
+}
+
+// objectReader ends where the client would wait for ever: a broker that was
+// started again meanwhile sends no more of the object. It returns nothing and no
+// error after each five seconds without a byte.
+type objectReader struct {
+	io.ReadCloser
+	cancel context.CancelFunc
+}
+
+func (r objectReader) Close() error {
+	defer r.cancel()
+	return r.ReadCloser.Close()
+}
+
+func (r objectReader) Read(p []byte) (n int, err error) {
+	n, err = r.ReadCloser.Read(p)
+	if n == 0 && err == nil && len(p) > 0 {
+		err = errors.New("the broker sends no more of the object")
+	}
+	return n, err
 }
 
 // Put streams r into the object, replacing what it was.
 func (o *Objects) Put(ctx context.Context, name string, r io.Reader) error {
+	ctx, cancel := undated(ctx)
+	defer cancel()
 	if _, err := o.store.Put(ctx, natsjs.ObjectMeta{Name: name}, r); err != nil {
 		return o.failed("put", name, err)
 	}
@@ -42,6 +67,8 @@ func (o *Objects) Put(ctx context.Context, name string, r io.Reader) error {
 // Size is the size of the object in bytes. Its error wraps fs.ErrNotExist when
 // there is none.
 func (o *Objects) Size(ctx context.Context, name string) (int64, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	info, err := o.store.GetInfo(ctx, name)
 	if err != nil {
 		return 0, o.failed("look up", name, err)

@@ -26,6 +26,8 @@ func OpenRawBucket(ctx context.Context, js natsjs.JetStream, name string) (*RawB
 // Load returns the value of key as it is stored, and its revision; the revision
 // is 0 when there is no such key.
 func (b *RawBucket) Load(ctx context.Context, key string) (value json.RawMessage, revision uint64, err error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	entry, err := b.kv.Get(ctx, key)
 	if errors.Is(err, natsjs.ErrKeyNotFound) {
 		return nil, 0, nil

@@ -64,6 +64,8 @@ func (l *Ledger) end(ctx context.Context, filter string) (sequence uint64, store
 		last, err := l.Last(ctx, filter)
 		return last.Sequence, last.Time, err
 	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	info, err := l.stream.Info(ctx)
 	if err != nil {
 		return 0, stored, fmt.Errorf("end of %s: %w", EventsStream, err)
@@ -86,7 +88,9 @@ func ParseEventSubject(subject string) (kind, name, op, outcome string, ok bool)
 
 // Each calls handle for each command that is stored now, in order.
 func (c *Commands) Each(ctx context.Context, handle func(subject string, sequence uint64)) error {
-	info, err := c.stream.Info(ctx)
+	asking, cancel := bounded(ctx)
+	defer cancel()
+	info, err := c.stream.Info(asking)
 	if err != nil {
 		return fmt.Errorf("end of %s: %w", CommandsStream, err)
 	}

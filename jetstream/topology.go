@@ -110,6 +110,27 @@ func Provision(ctx context.Context, js natsjs.JetStream, replicas int, ackWait t
 	return nil
 }
 
+// requestTimeout is how long the broker may take to answer.
+const requestTimeout = 5 * time.Second
+
+// bounded is ctx for one request. The answer of a broker that is killed never
+// comes, and the client waits for it as long as the context says: only where
+// that says nothing has it a limit of its own.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, requestTimeout)
+}
+
+// undated is ctx for what lasts, such as a watch: it ends with ctx but has no
+// deadline, so that the client's own limit holds for each request in it.
+func undated(ctx context.Context) (context.Context, context.CancelFunc) {
+	undated, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() { cancel(context.Cause(ctx)) })
+	return undated, func() {
+		stop()
+		cancel(nil)
+	}
+}
+
 // isConflict reports whether a guarded write was refused because something else
 // was written first. A replicated stream says so with another code.
 func isConflict(err error) bool {

@@ -43,11 +43,11 @@ type order struct {
 type nature string
 
 const (
-	natural  nature = "natural"  // ends as the state of the deployment says
-	invalid_ nature = "invalid"  // rejected
-	expired  nature = "expired"  // was it before it was published
-	expiring nature = "expiring" // may be it when its turn comes
-	repeated nature = "repeated" // same source and id as an earlier one
+	natural      nature = "natural"  // ends as the state of the deployment says
+	invalidOrder nature = "invalid"  // rejected
+	expired      nature = "expired"  // was it before it was published
+	expiring     nature = "expiring" // may be it when its turn comes
+	repeated     nature = "repeated" // same source and id as an earlier one
 )
 
 const chaosSource = "/chaos"
@@ -57,17 +57,19 @@ type driver struct {
 	*rand.Rand
 	facts       func(variant int) handlers.ModelFacts
 	deployments int
+	models      int // ids of models that were made up so far
 	orders      []*order
 	of          map[string][]*order // by kind and name
 }
 
-// registered models; the content of a variant, and the file, by its parity.
+// Which of the two files a model has is said by its variant: by whether that is
+// even. The variant of a registered model is in its id.
 const (
-	modelIDs = 8
-	variants = 12
+	chaosModels   = 5000 // at most
+	chaosVariants = 12   // of models that are given inline
 )
 
-func modelID(n int) deployment.Name { return deployment.Name(fmt.Sprint("model-", n)) }
+func chaosModel(n int) deployment.Name { return deployment.Name(fmt.Sprint("model-", n)) }
 
 // next is the next command.
 func (d *driver) next() *order {
@@ -79,14 +81,14 @@ func (d *driver) next() *order {
 	}
 	before := d.of[string(o.kind)+o.name]
 	switch dice := d.IntN(100); {
-	case o.number <= modelIDs/2 || dice < 8:
+	case o.number <= 4 || dice < 10:
 		d.register(o)
-	case dice < 18 && len(before) > 0:
+	case dice < 20 && len(before) > 0:
 		o.op, o.target = handlers.OpCancel, before[len(before)-1-d.IntN(min(3, len(before)))]
 		d.encode(o, handlers.Cancel{Source: chaosSource, ID: o.target.id})
-	case dice < 27 && len(before) > 0:
+	case dice < 28 && len(before) > 0:
 		d.repeat(o, before[d.IntN(len(before))])
-	case dice < 31:
+	case dice < 32:
 		d.invalid(o)
 	case len(before) == 0 || dice < 42:
 		d.deploy(o)
@@ -106,8 +108,12 @@ func (d *driver) last() *order {
 }
 
 func (d *driver) register(o *order) {
-	n := d.IntN(modelIDs)
-	o.kind, o.name, o.op = deployment.KindModel, string(modelID(n)), "register"
+	n := d.recent()
+	if d.models < chaosModels && d.IntN(2) == 0 {
+		n = d.models
+		d.models++
+	}
+	o.kind, o.name, o.op = deployment.KindModel, string(chaosModel(n)), "register"
 	variant := n
 	if d.IntN(4) == 0 {
 		variant += 100 // other content, from the same file
@@ -117,12 +123,21 @@ func (d *driver) register(o *order) {
 	d.encode(o, handlers.Register{ModelFacts: facts})
 }
 
+// recent is a model that was made up before, most often just before: it may not
+// be registered yet when its id is used.
+func (d *driver) recent() int {
+	if d.IntN(2) == 0 {
+		return max(0, d.models-1-d.IntN(3))
+	}
+	return d.IntN(max(1, d.models))
+}
+
 func (d *driver) choose(o *order) handlers.ModelChoice {
 	if o.byID = d.IntN(2) == 0; o.byID {
-		o.model = modelID(d.IntN(modelIDs))
+		o.model = chaosModel(d.recent())
 		return handlers.ModelChoice{ModelID: o.model}
 	}
-	facts := d.facts(d.IntN(variants))
+	facts := d.facts(d.IntN(chaosVariants))
 	o.model = facts.Named("").ContentID()
 	return handlers.ModelChoice{Model: &facts}
 }
@@ -152,19 +167,21 @@ func (d *driver) repeat(o, earlier *order) {
 	for earlier.again != nil {
 		earlier = earlier.again
 	}
-	number := o.number
-	*o = *earlier
-	o.number, o.again, o.nature, o.sequence = number, earlier, repeated, 0
+	*o = order{ // not its sequence, which is the publisher's
+		number: o.number, again: earlier, nature: repeated,
+		kind: earlier.kind, name: earlier.name, op: earlier.op, id: earlier.id, model: earlier.model, byID: earlier.byID,
+		target: earlier.target, expires: earlier.expires, subject: earlier.subject, header: earlier.header, body: earlier.body,
+	}
 	if o.changed = o.op == "replace" && d.IntN(3) == 0; o.changed {
 		d.encode(o, handlers.Replace{Reason: deployment.ReasonAccuracy, ReasonText: fmt.Sprint("not ", o.id), ModelChoice: d.choose(o)})
 	}
 }
 
 func (d *driver) invalid(o *order) {
-	o.op, o.nature = "deploy", invalid_
+	o.op, o.nature = "deploy", invalidOrder
 	switch d.IntN(4) {
 	case 0:
-		d.encode(o, map[string]any{"label": "x", "modle": "model-1"})
+		d.encode(o, map[string]any{"label": "x", "model_id": "model-1"})
 	case 1:
 		d.encode(o, map[string]any{})
 	case 2:

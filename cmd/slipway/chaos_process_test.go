@@ -103,12 +103,12 @@ func freePorts(tb testing.TB, count int) (ports []int) {
 }
 
 // single is one server; three are a cluster.
-func single(tb testing.TB, dir string) []natsNode {
+func oneNode(tb testing.TB, dir string) []natsNode {
 	tb.Helper()
 	return []natsNode{{name: "nats", dir: filepath.Join(dir, "nats"), port: freePorts(tb, 1)[0]}}
 }
 
-func three(tb testing.TB, dir string) (nodes []natsNode) {
+func threeNodes(tb testing.TB, dir string) (nodes []natsNode) {
 	tb.Helper()
 	ports := freePorts(tb, 9)
 	var routes []string
@@ -174,13 +174,14 @@ func (p *child) run(ctx context.Context) {
 		p.lives++
 		p.mu.Unlock()
 		if err == nil {
-			stop := context.AfterFunc(ctx, p.kill)
+			stop := context.AfterFunc(ctx, func() { p.kill() })
 			err = cmd.Wait()
 			stop()
 		}
 		p.mu.Lock()
 		if !p.killed {
-			p.exits = append(p.exits, fmt.Sprintf("%s ended by itself: %v", p.name, err))
+			said := p.tail(500)
+			p.exits = append(p.exits, fmt.Sprintf("%v: %s", err, said[strings.LastIndexByte(said, '\n')+1:]))
 		}
 		p.cmd = nil
 		p.mu.Unlock()
@@ -188,15 +189,25 @@ func (p *child) run(ctx context.Context) {
 	}
 }
 
-// kill kills the process, if it runs.
-func (p *child) kill() {
+// kill kills the process, and says whether there was one.
+func (p *child) kill() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cmd == nil || p.killed {
-		return
+		return false
 	}
 	p.killed = true
-	_ = p.cmd.Process.Signal(syscall.SIGKILL) // it may have ended just now
+	return p.cmd.Process.Signal(syscall.SIGKILL) == nil // else it has ended just now
+}
+
+// quit ends the process, if it runs, with a trace of its goroutines.
+func (p *child) quit() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd != nil && !p.killed {
+		p.killed = true
+		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	}
 }
 
 // byItself is how often the process was started, and how it ended without being
