@@ -89,8 +89,11 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 		writes  int
 	}{
 		{"register", nil, request(deployment.KindModel, "m1", "register", "1", handlers.Register{ModelFacts: facts(1)}), events.Completed, 3},
-		{"register again", []events.Request{request(deployment.KindModel, "m1", "register", "0", handlers.Register{ModelFacts: facts(1)})},
-			request(deployment.KindModel, "m1", "register", "1", handlers.Register{ModelFacts: facts(1)}), events.Completed, 1},
+		{
+			"register again",
+			[]events.Request{request(deployment.KindModel, "m1", "register", "0", handlers.Register{ModelFacts: facts(1)})},
+			request(deployment.KindModel, "m1", "register", "1", handlers.Register{ModelFacts: facts(1)}), events.Completed, 1,
+		},
 		{"deploy", nil, deployRequest("churn", "1", 1), events.Completed, 3},
 		{"replace", deployed, replaceRequest("churn", "1", 2), events.Completed, 3},
 		{"refused", deployed, deployRequest("churn", "1", 2), events.Rejected, 1},
