@@ -198,7 +198,25 @@ func (s *system) outcomeOf(sequence uint64) (found entry) {
 	if !errors.Is(err, errFound) {
 		s.tb.Fatalf("outcome of command %d: %v\n%s", sequence, err, s.stderr)
 	}
+	s.shown(found)
 	return found
+}
+
+// shown waits until the buckets show an outcome, which the ledger has a moment earlier.
+func (s *system) shown(e entry) {
+	s.tb.Helper()
+	if !worker.Recorded(e.Outcome, e.Data) {
+		return
+	}
+	bucket, err := jetstream.OpenBucket[worker.OperationView](s.tb.Context(), s.js, jetstream.OperationsBucket)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(s.tb.Context(), patience)
+	defer cancel()
+	if err := bucket.Await(ctx, e.Command.Token, func(v worker.OperationView) bool { return v.LedgerSequence >= e.Stored.Sequence }); err != nil {
+		s.tb.Fatalf("event %d is not shown: %v", e.Stored.Sequence, err)
+	}
 }
 
 // history is every event of the command with this sequence.
