@@ -63,6 +63,15 @@ func (f Fact) Event() (cloudevents.Event, error) {
 	})
 }
 
+// Encode is the fact as a NATS message, in structured mode.
+func (f Fact) Encode() (Header, []byte, error) {
+	e, err := f.Event()
+	if err != nil {
+		return nil, nil, err
+	}
+	return encode(e)
+}
+
 // complete adds data and those extensions that have a value, and validates.
 func complete(e *cloudevents.Event, data any, extensions map[string]string) (err error) {
 	for name, value := range extensions {

@@ -47,24 +47,45 @@ func (b *Bucket[T]) Load(ctx context.Context, key string) (value T, revision uin
 // Swap stores value if the revision of key is still the given one; 0: if there
 // is no such key.
 func (b *Bucket[T]) Swap(ctx context.Context, key string, value T, revision uint64) (swapped bool, err error) {
+	next, err := b.Store(ctx, key, value, revision)
+	return next > 0, err
+}
+
+// Store is Swap that returns the new revision; 0: the old one was another.
+func (b *Bucket[T]) Store(ctx context.Context, key string, value T, revision uint64) (next uint64, err error) {
 	text, err := json.Marshal(value)
 	if err != nil {
-		return false, b.failed("store", key, err)
+		return 0, b.failed("store", key, err)
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	if revision == 0 {
-		_, err = b.kv.Create(ctx, key, text)
+		next, err = b.kv.Create(ctx, key, text)
 	} else {
-		_, err = b.kv.Update(ctx, key, text, revision)
+		next, err = b.kv.Update(ctx, key, text, revision)
 	}
 	if isConflict(err) {
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, b.failed("store", key, err)
+		return 0, b.failed("store", key, err)
 	}
-	return true, nil
+	return next, nil
+}
+
+// Newest is when a value was stored last, by the broker's clock; the zero time
+// when there is none.
+func (b *Bucket[T]) Newest(ctx context.Context) (time.Time, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	status, err := b.kv.Status(ctx)
+	if err != nil {
+		return time.Time{}, b.failed("look at", "all keys", err)
+	}
+	if bucket, ok := status.(*natsjs.KeyValueBucketStatus); ok && bucket.StreamInfo().State.Msgs > 0 {
+		return bucket.StreamInfo().State.LastTime, nil
+	}
+	return time.Time{}, nil
 }
 
 // Put stores value whatever there was.

@@ -21,8 +21,9 @@ type Message struct {
 
 // Ledger reads and extends the stream of events.
 type Ledger struct {
-	js     natsjs.JetStream
-	stream natsjs.Stream
+	stream    natsjs.Stream
+	committer *committer
+	conn      *nats.Conn
 }
 
 // OpenLedger opens the stream of events, which Provision makes.
@@ -31,7 +32,7 @@ func OpenLedger(ctx context.Context, js natsjs.JetStream) (*Ledger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", EventsStream, err)
 	}
-	return &Ledger{js: js, stream: stream}, nil
+	return &Ledger{stream: stream, committer: newCommitter(js, EventsStream), conn: js.Conn()}, nil
 }
 
 // Last returns the newest event that fence matches; its Sequence is 0 when
@@ -65,34 +66,25 @@ type Write struct {
 // Append stores the event if the newest event that its fence matches is still
 // Last. It returns the sequence of the event; appended is false when something
 // else was stored first, and then nothing is. Any other error is an unknown
-// outcome: the event may have been stored.
+// outcome: the event may have been stored. While many events are to be appended
+// at a time, they travel together.
 func (l *Ledger) Append(ctx context.Context, w Write) (sequence uint64, appended bool, err error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	ack, err := l.js.PublishMsg(ctx, &nats.Msg{Subject: w.Subject, Header: w.Header, Data: w.Body},
-		natsjs.WithExpectStream(EventsStream),
-		natsjs.WithExpectLastSequenceForSubject(w.Last, w.Fence))
-	if isConflict(err) {
-		return 0, false, nil
+	result := l.committer.commit(ctx, guarded{subject: w.Subject, header: w.Header, body: w.Body, fence: w.Fence, last: w.Last})
+	if result.err != nil {
+		return 0, false, fmt.Errorf("append %s: %w", w.Subject, result.err)
 	}
-	if errors.Is(err, nats.ErrMaxPayload) {
-		return 0, false, fmt.Errorf("append %s, %d bytes: %w", w.Subject, len(w.Body), ErrTooLarge)
-	}
-	if err != nil {
-		return 0, false, fmt.Errorf("append %s: %w", w.Subject, err)
-	}
-	return ack.Sequence, true, nil
+	return result.sequence, result.kept, nil
 }
 
-// Time is when the event with this sequence was stored, by the broker's clock.
-func (l *Ledger) Time(ctx context.Context, sequence uint64) (time.Time, error) {
+// At is the event with this sequence.
+func (l *Ledger) At(ctx context.Context, sequence uint64) (Message, error) {
 	ctx, cancel := bounded(ctx)
 	defer cancel()
 	raw, err := l.stream.GetMsg(ctx, sequence)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("time of event %d: %w", sequence, err)
+		return Message{}, fmt.Errorf("event %d: %w", sequence, err)
 	}
-	return raw.Time, nil
+	return message(raw), nil
 }
 
 // Now is the time by the broker's clock, against which the times of events can
@@ -106,6 +98,10 @@ func (l *Ledger) Now(ctx context.Context) (time.Time, error) {
 	}
 	return info.TimeStamp, nil
 }
+
+// Epoch changes whenever the connection to the broker is made anew: it may have
+// stopped meanwhile, and not cleanly.
+func (l *Ledger) Epoch() uint64 { return l.conn.Stats().Reconnects }
 
 // Follow calls handle for each event that filter matches, in order: those from
 // sequence from on (0: only new ones), then new ones as they come, until ctx

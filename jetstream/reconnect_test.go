@@ -82,6 +82,9 @@ func TestWatchGoesOnAfterTheBrokerWasRestarted(t *testing.T) {
 	for seen := false; !seen; {
 		seen = next(1)[0] == change{"desired.new", "after"}
 	}
+	if epoch := openLedger(t, js).Epoch(); epoch == 0 {
+		t.Errorf("the epoch after the broker was restarted is %d, want another than at first", epoch)
+	}
 	stop()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Errorf("the watch ended with %v", err)

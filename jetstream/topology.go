@@ -90,9 +90,18 @@ func Provision(ctx context.Context, js natsjs.JetStream, replicas int, ackWait t
 	}); err != nil {
 		return fmt.Errorf("provision consumer %s: %w", WorkersConsumer, err)
 	}
+	for _, config := range []natsjs.StreamConfig{
+		projection(DeploymentsBucket, "Current state of each deployment; a projection of the ledger", replicas),
+		projection(OperationsBucket, "What became of each command; a projection of the ledger", replicas),
+	} {
+		if existing, err := js.Stream(ctx, config.Name); err == nil {
+			config.PersistMode = existing.CachedInfo().Config.PersistMode // the broker does not change it
+		}
+		if _, err := js.CreateOrUpdateStream(ctx, config); err != nil {
+			return fmt.Errorf("provision bucket %s: %w", config.Name, err)
+		}
+	}
 	for _, config := range []natsjs.KeyValueConfig{
-		{Bucket: DeploymentsBucket, Description: "Current state of each deployment; a projection of the ledger"},
-		{Bucket: OperationsBucket, Description: "What became of each command; a projection of the ledger"},
 		{Bucket: ModelsBucket, Description: "Registered models; a projection of the ledger"},
 		{Bucket: ServersBucket, Description: "Live prediction servers", TTL: ServerTTL},
 		{Bucket: ServingBucket, Description: "What prediction servers should serve and do serve"},
@@ -108,6 +117,22 @@ func Provision(ctx context.Context, js natsjs.JetStream, replicas int, ackWait t
 		return fmt.Errorf("provision object store %s: %w", ArtifactsStore, err)
 	}
 	return nil
+}
+
+// projection is a bucket as NATS makes one, but that the broker does not wait for
+// its disk, which the client's own call cannot ask for. What an unclean stop
+// loses of it is in the ledger; workers look there before they rely on it. A
+// replicated one is on more than one disk.
+func projection(bucket, description string, replicas int) natsjs.StreamConfig {
+	config := natsjs.StreamConfig{
+		Name: "KV_" + bucket, Subjects: []string{"$KV." + bucket + ".>"}, Description: description, Replicas: replicas,
+		MaxMsgsPerSubject: 1, MaxMsgs: -1, MaxBytes: -1, MaxMsgSize: -1, MaxConsumers: -1, Discard: natsjs.DiscardNew,
+		Storage: natsjs.FileStorage, Duplicates: 2 * time.Minute, AllowRollup: true, DenyDelete: true, AllowDirect: true,
+	}
+	if replicas == 1 {
+		config.PersistMode = natsjs.AsyncPersistMode
+	}
+	return config
 }
 
 // requestTimeout is how long the broker may take to answer.

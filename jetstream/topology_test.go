@@ -60,8 +60,9 @@ func TestProvisionMakesWhatTheDesignSays(t *testing.T) {
 			AllowDirect: c.AllowDirect, DenyDelete: c.DenyDelete, DenyPurge: c.DenyPurge, Atomic: c.AllowAtomicPublish,
 			Duplicates: c.Duplicates, MaxAge: c.MaxAge, MaxMsgs: c.MaxMsgs, MaxBytes: c.MaxBytes, PerSubject: c.MaxMsgsPerSubject,
 		}
-		if c.Replicas != 1 || c.PersistMode != natsjs.DefaultPersistMode {
-			t.Errorf("stream %s: got %d replicas, persist mode %v, want 1 and the default", c.Name, c.Replicas, c.PersistMode)
+		lazy := c.Name == "KV_deployments" || c.Name == "KV_operations"
+		if c.Replicas != 1 || lazy != (c.PersistMode == natsjs.AsyncPersistMode) {
+			t.Errorf("stream %s: got %d replicas, persist mode %v", c.Name, c.Replicas, c.PersistMode)
 		}
 	}
 	if err := streams.Err(); err != nil {

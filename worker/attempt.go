@@ -141,6 +141,9 @@ func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (fact
 		return facts, err
 	}
 	if id != "" {
+		if err := a.rec.showing.wait(); err != nil { // it may have brought the model in
+			return facts, err
+		}
 		if facts.Model, err = a.modelAsOf(ctx, id, a.msg.Sequence); err != nil {
 			return facts, err
 		}
@@ -150,6 +153,38 @@ func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (fact
 		facts.Outcome, err = a.outcomeOf(ctx, source, command)
 	}
 	return facts, err
+}
+
+// begin waits until this process may carry out one more command, and claims it.
+func (a *attempt) begin(ctx, stopping context.Context, decision deployment.Decision) error {
+	select {
+	case a.slots <- struct{}{}:
+	default:
+		if a.slots == nil {
+			break
+		}
+		select {
+		case a.slots <- struct{}{}:
+		case <-stopping.Done():
+			return stopping.Err()
+		}
+		if err := a.notCancelledInQueue(ctx); err != nil { // it has waited
+			a.end()
+			return err
+		}
+	}
+	err := a.claim(ctx, decision)
+	if err != nil {
+		a.end()
+	}
+	return err
+}
+
+// end lets another command begin.
+func (a *attempt) end() {
+	if a.slots != nil {
+		<-a.slots
+	}
 }
 
 // claim publishes `started`: from now on this try holds the deployment, and the
@@ -166,7 +201,15 @@ func (a *attempt) claim(ctx context.Context, decision deployment.Decision) error
 	if a.counted() > a.MaxAttempts { // the last worker that tried did not live to say how it went
 		return &deployment.Failure{Code: deployment.CodeAttemptsExhausted, Message: fmt.Sprintf("%d attempts began and none of them ended", a.MaxAttempts), Retryable: true}
 	}
-	return a.Views.Project(ctx, a.view(events.Started, sequence, Data{}))
+	if a.ShowAfter > 0 { // the heartbeat shows it, should it take that long
+		return nil
+	}
+	return a.showStarted(ctx)
+}
+
+// showStarted makes the views show that the command is being carried out.
+func (a *attempt) showStarted(ctx context.Context) error {
+	return a.Views.Project(ctx, a.view(events.Started, a.claimed.Sequence, Data{}))
 }
 
 // counted is how many tries count against MaxAttempts: not those that were
@@ -202,7 +245,7 @@ func (a *attempt) run(ctx context.Context, operation handlers.Operation, facts d
 func (a *attempt) setDeadline(ctx context.Context) error {
 	left := a.Deadline(a.op)
 	if a.begun > 0 {
-		began, err := a.Ledger.Time(ctx, a.begun)
+		began, err := a.Ledger.At(ctx, a.begun)
 		if err != nil {
 			return err
 		}
@@ -210,7 +253,7 @@ func (a *attempt) setDeadline(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		left -= now.Sub(began)
+		left -= now.Sub(began.Time)
 	}
 	a.deadline = time.Now().Add(left)
 	return nil

@@ -3,6 +3,7 @@ package worker_test
 import (
 	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -31,6 +32,7 @@ func BenchmarkQueued(b *testing.B) {
 			}
 			seen := 0
 			done := make(chan struct{})
+			before := cpu()
 			b.ResetTimer()
 			s.run(s.worker("w1"))
 			go func() {
@@ -48,6 +50,14 @@ func BenchmarkQueued(b *testing.B) {
 			<-done
 			b.StopTimer()
 			b.ReportMetric(float64(b.N+deployments)/b.Elapsed().Seconds(), "commands/s")
+			b.ReportMetric(float64(cpu()-before)/float64(b.N+deployments)/1e3, "cpu-us/command")
 		})
 	}
+}
+
+// cpu is the processor time that this process has taken, in nanoseconds.
+func cpu() int64 {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return u.Utime.Nano() + u.Stime.Nano()
 }

@@ -199,15 +199,16 @@ func (a *attempt) commit(ctx context.Context, outcome events.Outcome, after depl
 	if a.first == nil && a.digest != "" {
 		data.Ledger.Recent = a.rec.with(done{a.token, outcome, a.digest, a.msg.Sequence})
 	}
+	if err := a.rec.showing.insist(ctx); err != nil { // first the outcome before this one
+		return err
+	}
 	sequence, err := a.publish(ctx, outcome, data)
 	if err != nil {
 		return err
 	}
 	a.logOutcome(ctx, outcome, data)
-	if err := a.Views.Project(ctx, a.view(outcome, sequence, data)); err != nil {
-		return err
-	}
 	a.after = record{Who: a.rec.Who, Sequence: sequence, Subject: after, Outcome: outcome, Data: data, Thread: data.Ledger}
+	a.after.showing = show(ctx, a.Views, a.view(outcome, sequence, data))
 	return nil
 }
 

@@ -56,6 +56,7 @@ func newSystemIn(tb testing.TB, o embedded.Options) *system {
 
 func (s *system) views() *worker.Projections {
 	return &worker.Projections{
+		History:     s.ledger,
 		Deployments: bucket[worker.DeploymentView](s, jetstream.DeploymentsBucket),
 		Models:      bucket[worker.ModelView](s, jetstream.ModelsBucket),
 		Operations:  bucket[worker.OperationView](s, jetstream.OperationsBucket),
@@ -88,7 +89,7 @@ func (s *system) run(w *worker.Worker) (stop func()) {
 	ctx, cancel := context.WithCancel(s.tb.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- w.Run(ctx, s.commands, worker.Limits{Concurrency: 8, Window: 64, AckWait: 2 * time.Second, Drain: time.Second, Reconcile: time.Hour})
+		ended <- w.Run(ctx, s.commands, worker.Limits{Concurrency: 256, Window: 1024, AckWait: 2 * time.Second, Drain: time.Second, Reconcile: time.Hour})
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

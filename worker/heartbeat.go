@@ -25,26 +25,39 @@ func (a *attempt) heartbeat(ctx context.Context) (_ context.Context, stop func()
 	running, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
 	watching.Go(func() { a.watchCancel(running, cancel) })
-	watching.Go(func() {
-		ticker := time.NewTicker(max(a.Lease/3, time.Millisecond))
-		defer ticker.Stop()
-		for {
-			select {
-			case <-running.Done():
-				return
-			case <-ticker.C:
+	watching.Go(func() { a.keepClaim(running, context.WithoutCancel(ctx), cancel) })
+	return running, func() {
+		cancel(nil)
+		watching.Wait()
+	}
+}
+
+// keepClaim renews the claim until ctx ends, and has the views show the command
+// once it takes longer than most do: what is over at once is not shown first.
+// What it writes, it writes with writing.
+func (a *attempt) keepClaim(ctx, writing context.Context, cancel context.CancelCauseFunc) {
+	ticker := time.NewTicker(max(a.Lease/3, time.Millisecond))
+	defer ticker.Stop()
+	var late <-chan time.Time
+	if a.ShowAfter > 0 {
+		late = time.After(a.ShowAfter)
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-late:
+			if err := a.showStarted(writing); err != nil { // the outcome will be shown
+				a.Log.WarnContext(ctx, "attempt not shown", "name", a.rec.Who.Name, "err", err)
 			}
-			switch err := a.renew(context.WithoutCancel(ctx)); {
+		case <-ticker.C:
+			switch err := a.renew(writing); {
 			case errors.Is(err, errSuperseded):
 				cancel(err)
 			case err != nil:
 				a.Log.WarnContext(ctx, "claim not renewed", "name", a.rec.Who.Name, "err", err)
 			}
 		}
-	})
-	return running, func() {
-		cancel(nil)
-		watching.Wait()
 	}
 }
 

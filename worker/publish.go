@@ -75,7 +75,7 @@ func (a *attempt) complete(outcome events.Outcome, data *Data) {
 	if a.shown != nil {
 		data.Deployment = a.shown
 	}
-	data.Ledger.Watermark, data.Ledger.Recent, data.Ledger.RegisteredBy = a.rec.Watermark, a.rec.Recent, a.rec.RegisteredBy
+	data.Ledger.Watermark, data.Ledger.RegisteredBy = a.rec.Watermark, a.rec.RegisteredBy
 	data.Ledger.Claim = a.claimed
 }
 
@@ -93,16 +93,12 @@ func (a *attempt) write(outcome events.Outcome, data Data) (jetstream.Write, err
 	if data.Deployment != nil {
 		revision = data.Deployment.Revision
 	}
-	e, err := events.Fact{
+	header, body, err := events.Fact{
 		Type: typ, ID: events.FactID(a.token, outcome, a.ordinal(outcome)), Subject: a.rec.Who.Name, Time: time.Now(),
 		Schema: a.Schemas.File(typ.String()), Revision: revision,
 		CorrelationID: a.cmd.CorrelationID, CausationID: a.cmd.ID, TraceParent: a.cmd.TraceParent, TraceState: a.cmd.TraceState,
 		Data: data,
-	}.Event()
-	if err != nil {
-		return jetstream.Write{}, err
-	}
-	header, body, err := events.Encode(e)
+	}.Encode()
 	return jetstream.Write{
 		Subject: jetstream.EventSubject(typ.Kind, a.rec.Who.Name, typ.Op, string(outcome)),
 		Header:  header, Body: body, Fence: a.rec.Who.Fence, Last: a.last,

@@ -88,7 +88,7 @@ type Thread struct {
 	Retry        *Retry            `json:"retry,omitempty"`
 	Committed    *deployment.State `json:"committed,omitempty"`    // while a command runs: what deployment was before it
 	RegisteredBy uint64            `json:"registeredBy,omitempty"` // sequence of the command that registered the model
-	Recent       []string          `json:"recent,omitempty"`       // newest last; see done
+	Recent       []string          `json:"recent,omitempty"`       // of outcomes; newest last; see done
 }
 
 // Claim is a worker's hold on the command that it carries out.
@@ -120,6 +120,8 @@ type record struct {
 	Outcome  events.Outcome
 	Data     Data
 	Thread
+
+	showing *showing // that event, if this process has just stored it; nil: it is shown
 }
 
 func readRecord(who Address, m jetstream.Message) (record, error) {

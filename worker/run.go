@@ -19,8 +19,8 @@ type Deliveries interface {
 
 // Limits bound what one process takes on at a time.
 type Limits struct {
-	Concurrency int           // deployments and models that are worked on at a time
-	Window      int           // deliveries held at a time
+	Concurrency int           // commands whose effects run at a time
+	Window      int           // deliveries held at a time, and deployments and models looked at
 	AckWait     time.Duration // of the consumer: how often a held delivery has to be renewed
 	Drain       time.Duration // how long running commands may go on once Run is told to stop
 	Reconcile   time.Duration // between sweeps for what deliveries do not tell
@@ -42,9 +42,10 @@ func (w *Worker) Run(ctx context.Context, deliveries Deliveries, limits Limits) 
 	defer stop()
 	taking, stopTaking := context.WithCancel(ctx)
 	defer stopTaking()
+	w.slots = make(chan struct{}, limits.Concurrency)
 	r := &run{
 		Worker: w, limits: limits, ctx: working, stopping: taking, lanes: make(map[string]*lane),
-		slots: make(chan struct{}, limits.Concurrency), held: make(chan struct{}, limits.Window),
+		busy: make(chan struct{}, limits.Window), held: make(chan struct{}, limits.Window),
 	}
 	var sweeps sync.WaitGroup
 	sweeps.Go(func() { r.reconcile(taking, limits.Reconcile) })
@@ -72,7 +73,7 @@ type run struct {
 	limits   Limits
 	ctx      context.Context //nolint:containedctx // lives exactly as long as the run
 	stopping context.Context //nolint:containedctx // ends when no new work is to be taken
-	slots    chan struct{}   // one token for each lane that advances
+	busy     chan struct{}   // one token for each lane that advances
 	held     chan struct{}   // one token for each delivery that is not settled
 	running  sync.WaitGroup
 	mended   Mended // since the start; the reconciler's own
@@ -152,9 +153,9 @@ func (r *run) drive(l *lane) {
 	defer r.keep(l)()
 	var before uint64
 	for first := true; ; first = false {
-		r.slots <- struct{}{}
+		r.busy <- struct{}{}
 		watermark, err := r.advance(r.ctx, r.stopping, l.who, math.MaxUint64)
-		<-r.slots
+		<-r.busy
 		if err == nil && !first && watermark == before { // delivered, but a replica that lags does not show it yet
 			err = &wait{why: "a replica lags", delay: lagDelay}
 		}

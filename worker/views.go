@@ -91,23 +91,33 @@ type OperationView struct {
 
 // Bucket is where values of one kind of view are kept.
 type Bucket[T any] interface {
+	Newest(ctx context.Context) (time.Time, error)
 	Load(ctx context.Context, key string) (value T, revision uint64, err error)
-	Swap(ctx context.Context, key string, value T, revision uint64) (swapped bool, err error)
+	// Store stores value if the revision of key is still the given one, 0 if there
+	// is no such key. It returns the new revision, 0 when another one was found.
+	Store(ctx context.Context, key string, value T, revision uint64) (next uint64, err error)
 	Remove(ctx context.Context, key string, revision uint64) (removed bool, err error)
 }
 
 // Projections are Views in buckets. They are guarded: an older event never
 // overwrites what a newer one made them show.
 type Projections struct {
+	History     History
 	Deployments Bucket[DeploymentView]
 	Models      Bucket[ModelView]
 	Operations  Bucket[OperationView]
 
-	shown sync.Map // fence: sequence of the newest event that is known to be shown
+	trust  trust
+	shown  sync.Map // fence: sequence of the newest event that is known to be shown
+	own    sync.Map // key: own
+	models sync.Map // id: sequence of a command that is not older than the one that brought it in
 }
 
 // Project implements Views.
 func (p *Projections) Project(ctx context.Context, v View) error {
+	if err := p.recover(ctx); err != nil {
+		return err
+	}
 	if shown, ok := p.shown.Load(v.Who.Fence); v.Sequence == 0 || ok && shown.(uint64) >= v.Sequence {
 		return nil
 	}
@@ -130,13 +140,13 @@ func (p *Projections) Repair(ctx context.Context, v View) (repaired bool, err er
 	}
 	if v.Registered != nil {
 		writes.Go(func() (err error) {
-			models, err = project(writing, p.Models, string(v.Registered.ID), *v.Registered, v.keepsModel)
+			models, err = p.projectModel(writing, v)
 			return err
 		})
 	}
 	err = writes.Wait()
 	if err == nil && v.Operation != nil { // last: once it shows the outcome, the others do
-		operations, err = project(ctx, p.Operations, v.Operation.Token, *v.Operation, v.keepsOperation)
+		operations, err = p.projectOperation(ctx, v)
 	}
 	if err != nil {
 		return false, fmt.Errorf("project event %d of %s: %w", v.Sequence, v.Who.Fence, err)
@@ -147,7 +157,12 @@ func (p *Projections) Repair(ctx context.Context, v View) (repaired bool, err er
 
 func (p *Projections) projectDeployment(ctx context.Context, v View) (changed bool, err error) {
 	if v.Deployment != nil {
-		return project(ctx, p.Deployments, v.Who.Name, v.deployment(), v.keepsDeployment)
+		hint, fresh := p.hint(v.Who.Name, v.Sequence)
+		revision, changed, err := project(ctx, p.Deployments, v.Who.Name, v.deployment(), hint, fresh, v.keepsDeployment)
+		if changed {
+			p.own.Store(v.Who.Name, own{revision, v.Sequence})
+		}
+		return changed, err
 	}
 	for {
 		have, revision, err := p.Deployments.Load(ctx, v.Who.Name)
@@ -160,16 +175,62 @@ func (p *Projections) projectDeployment(ctx context.Context, v View) (changed bo
 	}
 }
 
-// project stores value under key unless what is there is to be kept.
-func project[T any](ctx context.Context, bucket Bucket[T], key string, value T, keep func(have T) bool) (changed bool, err error) {
+// projectModel looks before it writes: most models are there, given inline by
+// an earlier command. That is remembered; they do not change.
+func (p *Projections) projectModel(ctx context.Context, v View) (changed bool, err error) {
+	id := string(v.Registered.ID)
+	if known, ok := p.models.Load(id); ok && known.(uint64) <= v.Registered.Sequence {
+		return false, nil
+	}
+	_, changed, err = project(ctx, p.Models, id, *v.Registered, 0, false, v.keepsModel)
+	if err == nil && !changed {
+		p.models.Store(id, v.Registered.Sequence)
+	}
+	return changed, err
+}
+
+func (p *Projections) projectOperation(ctx context.Context, v View) (changed bool, err error) {
+	hint, fresh := p.hint(v.Operation.Token, v.Sequence)
+	revision, changed, err := project(ctx, p.Operations, v.Operation.Token, *v.Operation, hint, fresh, v.keepsOperation)
+	switch {
+	case v.Operation.Done: // hardly ever written again
+		p.own.Delete(v.Operation.Token)
+	case changed:
+		p.own.Store(v.Operation.Token, own{revision, v.Sequence})
+	}
+	return changed, err
+}
+
+// own is a value that this process stored: nothing else is there, as long as the
+// revision is the same.
+type own struct{ revision, sequence uint64 }
+
+// hint is the revision at which a value for the event with this sequence can be
+// stored without a look at what is there: that of an older one of our own, or 0
+// for none. fresh is false when a look is needed.
+func (p *Projections) hint(key string, sequence uint64) (revision uint64, fresh bool) {
+	known, ok := p.own.Load(key)
+	if !ok {
+		return 0, true
+	}
+	last, _ := known.(own)
+	return last.revision, last.sequence < sequence
+}
+
+// project stores value under key unless what is there is to be kept. If hinted,
+// it first tries without a look, at the revision hint.
+func project[T any](ctx context.Context, bucket Bucket[T], key string, value T, hint uint64, hinted bool, keep func(have T) bool) (revision uint64, changed bool, err error) {
 	for {
+		if hinted {
+			if next, err := bucket.Store(ctx, key, value, hint); err != nil || next > 0 {
+				return next, err == nil, err
+			}
+		}
 		have, revision, err := bucket.Load(ctx, key)
 		if err != nil || revision > 0 && keep(have) {
-			return false, err
+			return revision, false, err
 		}
-		if swapped, err := bucket.Swap(ctx, key, value, revision); err != nil || swapped {
-			return swapped, err
-		}
+		hint, hinted = revision, true
 	}
 }
 
@@ -184,6 +245,9 @@ func (p *Projections) Model(ctx context.Context, id deployment.Name, sequence ui
 
 // Operation implements Views.
 func (p *Projections) Operation(ctx context.Context, token string) (*OperationView, error) {
+	if err := p.recover(ctx); err != nil {
+		return nil, err
+	}
 	view, revision, err := p.Operations.Load(ctx, token)
 	if err != nil || revision == 0 {
 		return nil, err

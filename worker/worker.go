@@ -34,15 +34,17 @@ type Worker struct {
 	Deadline    func(op string) time.Duration   // of a command, from its first claim on
 	Backoff     func(attempt int) time.Duration // before the attempt after this one
 	MaxCommand  int                             // bytes of a command; more is rejected
+	ShowAfter   time.Duration                   // the views show a command that takes longer; 0: each one
 
-	locks locks // one holder per deployment or model in this process
+	locks locks         // one holder per deployment or model in this process
+	slots chan struct{} // one token for each command whose effects run; nil: any number
 }
 
 // Ledger is the record of truth.
 type Ledger interface {
 	Last(ctx context.Context, fence string) (jetstream.Message, error)
 	Append(ctx context.Context, w jetstream.Write) (sequence uint64, appended bool, err error)
-	Time(ctx context.Context, sequence uint64) (time.Time, error)
+	At(ctx context.Context, sequence uint64) (jetstream.Message, error)
 	Now(ctx context.Context) (time.Time, error)
 }
 
@@ -82,6 +84,11 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 	}
 	defer unlock()
 	var rec record
+	defer func() { // what the last commit is about to show is shown when this returns
+		if unshown := rec.showing.wait(); err == nil {
+			err = unshown
+		}
+	}()
 	for {
 		// 2. Load: where the history of who stands. What it says is projected
 		// again if the process that wrote it did not come to that. After a commit
@@ -102,8 +109,17 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 		if err := stopping.Err(); err != nil {
 			return rec.Watermark, err
 		}
-		if rec, err = w.carryOut(ctx, rec, msg); err != nil && !errors.Is(err, errSuperseded) {
+		after, err := w.carryOut(ctx, stopping, rec, msg)
+		switch {
+		case errors.Is(err, errSuperseded):
+			if err := rec.showing.wait(); err != nil {
+				return rec.Watermark, err
+			}
+			rec = record{}
+		case err != nil:
 			return rec.Watermark, err
+		default:
+			rec = after
 		}
 	}
 }
@@ -126,7 +142,7 @@ func (w *Worker) next(ctx context.Context, who Address, from uint64) (jetstream.
 
 // carryOut takes one command from decoding to its terminal event. It returns
 // where the history stands then; with an error, that is not known.
-func (w *Worker) carryOut(ctx context.Context, rec record, msg jetstream.Message) (record, error) {
+func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstream.Message) (record, error) {
 	if err := w.mayTake(ctx, rec); err != nil {
 		return record{}, err
 	}
@@ -155,8 +171,9 @@ func (w *Worker) carryOut(ctx context.Context, rec record, msg jetstream.Message
 	})
 	// 7. Claim, if there is anything to do. 8. Effect.
 	if err == nil && (decision.Inspect != nil || len(decision.Effects) > 0) {
-		if err = a.claim(ctx, decision); err == nil {
+		if err = a.begin(ctx, stopping, decision); err == nil {
 			decision, err = a.run(ctx, operation, facts, decision)
+			a.end()
 		}
 	}
 	// 9. Commit the outcome that this comes to. 10. Project it; the caller
@@ -165,7 +182,9 @@ func (w *Worker) carryOut(ctx context.Context, rec record, msg jetstream.Message
 	return a.after, err
 }
 
-// load reads the newest event about who and repairs its projections.
+// load reads the newest event about who and repairs what a process that is gone
+// may have left unshown: that event, and, while a command is unfinished, the
+// outcome of the one before it. Older ones were shown before that was published.
 func (w *Worker) load(ctx context.Context, who Address) (record, error) {
 	last, err := w.Ledger.Last(ctx, who.Fence)
 	if err != nil {
@@ -175,7 +194,35 @@ func (w *Worker) load(ctx context.Context, who Address) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
+	outcome, err := w.outcomeBefore(ctx, rec)
+	if err != nil {
+		return record{}, err
+	}
+	rec.Recent = outcome.Recent
+	if outcome.Sequence < rec.Sequence {
+		if err := w.Views.Project(ctx, outcome.view()); err != nil {
+			return record{}, err
+		}
+	}
 	return rec, w.Views.Project(ctx, rec.view())
+}
+
+// outcomeBefore is the newest outcome of a history: that of rec if it is one.
+// It is the zero record when there is none.
+func (w *Worker) outcomeBefore(ctx context.Context, rec record) (record, error) {
+	for rec.Sequence > 0 && !rec.Outcome.Terminal() {
+		if rec.Previous == 0 {
+			return record{Who: rec.Who}, nil
+		}
+		msg, err := w.Ledger.At(ctx, rec.Previous)
+		if err != nil {
+			return record{}, err
+		}
+		if rec, err = readRecord(rec.Who, msg); err != nil {
+			return record{}, err
+		}
+	}
+	return rec, nil
 }
 
 // mayTake reports, as a *wait, that the command whose turn it is must not be

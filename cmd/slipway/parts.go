@@ -32,6 +32,7 @@ const ackWait = 30 * time.Second
 // How long a command that did not succeed waits before it is tried again.
 const (
 	backoffBase  = 500 * time.Millisecond
+	showAfter    = 20 * time.Millisecond // a command that takes longer is shown while it is carried out
 	backoffLimit = time.Minute
 )
 
@@ -61,8 +62,9 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 	w := &worker.Worker{
 		ID: "w-" + strings.ToLower(rand.Text()[:12]), Ledger: ledger, Commands: commands, Backlog: commands, Operations: handlers.All(), Schemas: set, Log: log,
 		Lease: c.Lease, MaxAttempts: c.MaxAttempts, Deadline: c.deadline, MaxCommand: c.MaxCommandBytes,
-		Backoff: worker.Backoff(backoffBase, backoffLimit),
+		Backoff: worker.Backoff(backoffBase, backoffLimit), ShowAfter: showAfter,
 		Views: &worker.Projections{
+			History:     ledger,
 			Deployments: open[worker.DeploymentView](&b, jetstream.DeploymentsBucket),
 			Models:      open[worker.ModelView](&b, jetstream.ModelsBucket),
 			Operations:  open[worker.OperationView](&b, jetstream.OperationsBucket),
