@@ -25,6 +25,7 @@ import (
 // what really serves predictions has tests of its own.
 type system struct {
 	tb       testing.TB
+	server   *embedded.Server
 	js       natsjs.JetStream
 	ledger   *jetstream.Ledger
 	commands *jetstream.Commands
@@ -39,8 +40,16 @@ func newSystem(tb testing.TB) *system {
 
 func newSystemIn(tb testing.TB, o embedded.Options) *system {
 	tb.Helper()
-	_, js := jetstreamtest.StartIn(tb, o)
-	s := &system{tb: tb, js: js, target: &target{serving: map[deployment.Name]deployment.Name{}}}
+	server, js := jetstreamtest.StartIn(tb, o)
+	s := &system{tb: tb, server: server, js: js, target: &target{serving: map[deployment.Name]deployment.Name{}}}
+	s.open()
+	return s
+}
+
+// open opens what workers need of the broker.
+func (s *system) open() {
+	tb := s.tb
+	tb.Helper()
 	var err error
 	if s.ledger, err = jetstream.OpenLedger(tb.Context(), s.js); err != nil {
 		tb.Fatal(err)
@@ -51,7 +60,6 @@ func newSystemIn(tb testing.TB, o embedded.Options) *system {
 	if s.schemas, err = schemas.Load(); err != nil {
 		tb.Fatal(err)
 	}
-	return s
 }
 
 func (s *system) views() *worker.Projections {
