@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -46,23 +47,34 @@ func (n natsNode) args() []string {
 }
 
 // runNATS is the main function of that server. It writes to disk before it
-// acknowledges, and runs until it is killed.
+// acknowledges, and runs until it is killed or, outside of a cluster, told to
+// stop (SIGTERM).
 func runNATS() {
 	n := natsNode{name: os.Args[1], dir: os.Args[2], routes: os.Args[6]}
 	for i, port := range []*int{&n.port, &n.cluster, &n.monitor} {
 		*port, _ = strconv.Atoi(os.Args[3+i]) // the test has written it
 	}
-	var err error
-	if n.cluster > 0 {
-		err = n.runInCluster()
-	} else {
-		_, err = embedded.Start(embedded.Options{Dir: n.dir, Port: n.port, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
-	}
-	if err != nil {
+	if err := n.run(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	select {}
+}
+
+func (n natsNode) run() error {
+	if n.cluster > 0 {
+		if err := n.runInCluster(); err != nil {
+			return err
+		}
+		select {}
+	}
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, syscall.SIGTERM)
+	s, err := embedded.Start(embedded.Options{Dir: n.dir, Port: n.port, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))})
+	if err != nil {
+		return err
+	}
+	<-stop
+	return s.Stop()
 }
 
 func (n natsNode) runInCluster() error {
@@ -198,6 +210,16 @@ func (p *child) kill() bool {
 	}
 	p.killed = true
 	return p.cmd.Process.Signal(syscall.SIGKILL) == nil // else it has ended just now
+}
+
+// signal sends the process a signal that it is to survive, or to end by itself.
+func (p *child) signal(sig syscall.Signal) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cmd == nil || p.killed {
+		return fmt.Errorf("%s does not run", p.name)
+	}
+	return p.cmd.Process.Signal(sig)
 }
 
 // quit ends the process, if it runs, with a trace of its goroutines.

@@ -88,6 +88,12 @@ type chaosPlan struct {
 // newChaos starts the processes.
 func newChaos(tb testing.TB, nodes []natsNode, workers, servers int) *chaos {
 	tb.Helper()
+	return newProcesses(tb, buildStatic(tb), nodes, workers, servers)
+}
+
+// newProcesses is newChaos with a program that is built already.
+func newProcesses(tb testing.TB, slipway string, nodes []natsNode, workers, servers int) *chaos {
+	tb.Helper()
 	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
 	if text := os.Getenv("CHAOS_SEED"); text != "" {
 		var err error
@@ -115,7 +121,6 @@ func newChaos(tb testing.TB, nodes []natsNode, workers, servers int) *chaos {
 		c.children = append(c.children, c.brokers[len(c.brokers)-1])
 	}
 	c.url = strings.Join(urls, ",")
-	slipway := buildStatic(tb)
 	for i := range workers {
 		name := fmt.Sprint("worker-", i)
 		c.workers = append(c.workers, c.newChild(name, slipway, []string{"slipway", "worker"}, c.environment(name)))
