@@ -16,6 +16,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,8 +31,9 @@ import (
 
 // TestChaos runs a NATS server, four workers and two prediction servers as
 // processes of their own, publishes commands of all kinds, and kills the
-// processes at random, also several at once, each of which is started again. In
-// the end it reads everything back and checks what docs/guarantees.md promises.
+// processes at random, also several at once, each of which is started again.
+// Workers are also frozen, so that they wake as zombies. In the end it reads
+// everything back and checks what docs/guarantees.md promises.
 // CHAOS_SECONDS is how long it kills (`make chaos`: five minutes), CHAOS_SEED
 // repeats what an earlier run has chosen; when things happen differs all the same.
 func TestChaos(t *testing.T) {
@@ -72,6 +74,7 @@ type chaos struct {
 	files    [2]handlers.ModelFacts
 	ended    sync.WaitGroup
 	kills    int
+	freezes  int
 
 	mu         sync.Mutex
 	violations []string
@@ -284,7 +287,7 @@ func (c *chaos) report(d *driver, h *history) {
 	for _, e := range h.events {
 		count[string(e.Outcome)]++
 	}
-	c.tb.Logf("events: %v; %d predictions were answered meanwhile", count, c.answers)
+	c.tb.Logf("events: %v; %d predictions were answered meanwhile; workers were frozen %d times", count, c.answers, c.freezes)
 	if len(c.violations) > 0 {
 		c.tb.Errorf("CHAOS_SEED=%d:\n%s\n%s", c.seed, strings.Join(c.violations[:min(len(c.violations), 40)], "\n"), c.tails())
 	}
@@ -350,14 +353,34 @@ func (c *chaos) kill(victim *child) {
 	}
 }
 
-// killAnything kills workers, prediction servers and the broker, also together.
+// freeze stops a worker for about as long as a lease or two (SIGSTOP), so that
+// it wakes as a zombie more often than not, unless it is killed meanwhile. thawed
+// is done when it goes on, which it does at once when ctx ends.
+func (c *chaos) freeze(ctx context.Context, random *rand.Rand, victim *child, thawed *sync.WaitGroup) {
+	duration := 500*time.Millisecond + time.Duration(random.Int64N(int64(2*time.Second)))
+	if victim.signal(syscall.SIGSTOP) != nil {
+		return
+	}
+	c.freezes++
+	thawed.Go(func() {
+		_ = wait(ctx, duration)
+		_ = victim.signal(syscall.SIGCONT) // it may be another process by now, which does not mind
+	})
+}
+
+// killAnything kills workers, prediction servers and the broker, also together,
+// and freezes workers.
 func (c *chaos) killAnything(ctx context.Context, random *rand.Rand) {
+	var thawed sync.WaitGroup
+	defer thawed.Wait()
 	pick := func(from []*child) *child { return from[random.IntN(len(from))] }
 	for wait(ctx, 150*time.Millisecond+time.Duration(random.Int64N(int64(750*time.Millisecond)))) == nil {
 		var victims []*child
 		switch dice := random.IntN(100); {
-		case dice < 50:
+		case dice < 35:
 			victims = []*child{pick(c.workers)}
+		case dice < 50:
+			c.freeze(ctx, random, pick(c.workers), &thawed)
 		case dice < 60:
 			victims = []*child{pick(c.workers), pick(c.workers)}
 		case dice < 75:
@@ -376,15 +399,23 @@ func (c *chaos) killAnything(ctx context.Context, random *rand.Rand) {
 }
 
 // killNodes kills one broker after the other, each once the one before is
-// current again, and workers meanwhile.
+// current again, and kills or freezes workers meanwhile.
 func (c *chaos) killNodes(ctx context.Context, random *rand.Rand) {
+	var thawed sync.WaitGroup
+	defer thawed.Wait()
 	pause := func() error {
 		return wait(ctx, 200*time.Millisecond+time.Duration(random.Int64N(int64(600*time.Millisecond))))
 	}
 	for c.healthy(ctx) == nil && pause() == nil {
 		c.kill(c.brokers[random.IntN(len(c.brokers))])
-		if random.IntN(3) == 0 && pause() == nil {
-			c.kill(c.workers[random.IntN(len(c.workers))])
+		victim := c.workers[random.IntN(len(c.workers))]
+		switch random.IntN(4) {
+		case 0:
+			if pause() == nil {
+				c.kill(victim)
+			}
+		case 1:
+			c.freeze(ctx, random, victim, &thawed)
 		}
 		if pause() != nil {
 			return
