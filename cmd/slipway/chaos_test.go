@@ -94,8 +94,9 @@ func newChaos(tb testing.TB, nodes []natsNode, workers, servers int) *chaos {
 	return newProcesses(tb, buildStatic(tb), nodes, workers, servers)
 }
 
-// newProcesses is newChaos with a program that is built already.
-func newProcesses(tb testing.TB, slipway string, nodes []natsNode, workers, servers int) *chaos {
+// newProcesses is newChaos with a program that is built already, and with more
+// variables for it.
+func newProcesses(tb testing.TB, slipway string, nodes []natsNode, workers, servers int, more ...string) *chaos {
 	tb.Helper()
 	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number will do
 	if text := os.Getenv("CHAOS_SEED"); text != "" {
@@ -126,12 +127,12 @@ func newProcesses(tb testing.TB, slipway string, nodes []natsNode, workers, serv
 	c.url = strings.Join(urls, ",")
 	for i := range workers {
 		name := fmt.Sprint("worker-", i)
-		c.workers = append(c.workers, c.newChild(name, slipway, []string{"slipway", "worker"}, c.environment(name)))
+		c.workers = append(c.workers, c.newChild(name, slipway, []string{"slipway", "worker"}, c.environment(name, more...)))
 		c.children = append(c.children, c.workers[i])
 	}
 	for i := range servers {
 		name := fmt.Sprint("predict-", i)
-		c.servers = append(c.servers, c.newChild(name, slipway, []string{"slipway", "predict-server"}, c.environment(name)))
+		c.servers = append(c.servers, c.newChild(name, slipway, []string{"slipway", "predict-server"}, c.environment(name, more...)))
 		c.children = append(c.children, c.servers[i])
 	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(tb.Context()))
@@ -158,14 +159,14 @@ func buildStatic(tb testing.TB) (path string) {
 	return path
 }
 
-func (c *chaos) environment(name string) []string {
-	return []string{
+func (c *chaos) environment(name string, more ...string) []string {
+	return append([]string{
 		"NATS_URL=" + c.url, "SLIPWAY_DATA_DIR=" + filepath.Join(c.dir, name), "SLIPWAY_REPLICAS=" + strconv.Itoa(len(c.nodes)),
 		"SLIPWAY_HEALTH_ADDR=127.0.0.1:0", "SLIPWAY_PREDICT_ADDR=127.0.0.1:0", "SLIPWAY_SERVER_ID=" + name,
 		// A short lease and frequent sweeps, so that the short run sees many of
 		// them; and no end of attempts, as every kill may cost one.
 		"SLIPWAY_LEASE=1s", "SLIPWAY_RECONCILE_INTERVAL=2s", "SLIPWAY_MAX_ATTEMPTS=1000", "SLIPWAY_LOG_FORMAT=text",
-	}
+	}, more...) // of two with the same name, the last counts
 }
 
 // connect waits until there is a broker with everything on it, and puts the

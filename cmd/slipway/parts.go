@@ -25,9 +25,9 @@ import (
 	"github.com/slipway-ml/slipway/worker"
 )
 
-// ackWait is how long the broker waits for a worker before it delivers a
-// command to another one. Workers renew what they hold.
-const ackWait = 30 * time.Second
+// maxAckWait is the most that the broker waits for a worker before it delivers a
+// command to another one.
+const maxAckWait = 30 * time.Second
 
 // How long a command that did not succeed waits before it is tried again.
 const (
@@ -79,8 +79,13 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 	return w, commands, b.err
 }
 
+// ackWait is how long the broker waits for a worker before it delivers a command
+// to another one; workers renew what they hold. It is no longer than a claim
+// holds, or a short lease would be for nothing: nobody would be told to look.
+func (c Config) ackWait() time.Duration { return min(c.Lease, maxAckWait) }
+
 func (c Config) limits() worker.Limits {
-	return worker.Limits{Concurrency: c.Concurrency, Window: 16 * c.Concurrency, AckWait: ackWait, Drain: c.DrainTimeout, Reconcile: c.ReconcileInterval}
+	return worker.Limits{Concurrency: c.Concurrency, Window: 16 * c.Concurrency, AckWait: c.ackWait(), Drain: c.DrainTimeout, Reconcile: c.ReconcileInterval}
 }
 
 // newPredictServer is a prediction server that says it is at url. Its id is that

@@ -25,7 +25,7 @@ func (workerCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer conn.Close()
-	if err := jetstream.Provision(ctx, js, p.Replicas, ackWait); err != nil {
+	if err := jetstream.Provision(ctx, js, p.Replicas, p.ackWait()); err != nil {
 		return err
 	}
 	w, commands, err := newWorker(ctx, p.Config, js, log)
@@ -70,7 +70,7 @@ func (predictServerCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	if err := jetstream.Provision(ctx, js, p.Replicas, ackWait); err != nil {
+	if err := jetstream.Provision(ctx, js, p.Replicas, p.ackWait()); err != nil {
 		return err
 	}
 	listener, err := listen(p.PredictAddr, "SLIPWAY_PREDICT_ADDR")

@@ -72,7 +72,7 @@ func (r *rebuildCmd) Run(ctx context.Context, p *program) error {
 	if len(missing) > 0 && !r.DryRun {
 		// As many copies as the ledger has: what SLIPWAY_REPLICAS says here may
 		// not be what it says where the workers run.
-		if err := jetstream.Provision(ctx, c.js, c.ledger.Replicas(), ackWait); err != nil {
+		if err := jetstream.Provision(ctx, c.js, c.ledger.Replicas(), p.ackWait()); err != nil {
 			return err
 		}
 		fmt.Fprintf(p.stderr, "made bucket %s\n", strings.Join(missing, " and "))

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -24,7 +25,7 @@ import (
 // token; and it goes on to work.
 func TestZombieProcess(t *testing.T) {
 	t.Parallel()
-	c := newFew(t)
+	c := newFew(t, "SLIPWAY_RECONCILE_INTERVAL=1h") // no sweep is to help
 	const name = "churn"
 	first := c.awaitOutcome(c.order(name, "deploy", handlers.Deploy{Label: name, ModelChoice: c.inline(0)}))
 	if first.Outcome != events.Completed {
@@ -44,6 +45,9 @@ func TestZombieProcess(t *testing.T) {
 	second := c.await("another claim", func(e entry) bool {
 		return e.Command.Sequence == sequence && e.Outcome == events.Started && e.Worker == c.workerID(other)
 	})
+	if waited := second.Stored.Time.Sub(claim.Stored.Time); waited > 10*time.Second {
+		t.Errorf("the command was taken over after %s, want about the lease, 1s", waited)
+	}
 	c.awaitDesired(name, func(d serving.Desired) bool { return d.Token == second.Stored.Sequence })
 	c.send(c.servers[0], syscall.SIGCONT)
 	done := c.awaitOutcome(sequence)
@@ -101,13 +105,13 @@ func TestZombieProcess(t *testing.T) {
 
 // newFew is two workers and a prediction server, for a test that says what is
 // done to them. They are this test binary, called by another name.
-func newFew(tb testing.TB) *chaos {
+func newFew(tb testing.TB, more ...string) *chaos {
 	tb.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := newProcesses(tb, self, oneNode(tb, tb.TempDir()), 2, 1)
+	c := newProcesses(tb, self, oneNode(tb, tb.TempDir()), 2, 1, more...)
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
 	servers, err := jetstream.OpenBucket[serving.Server](ctx, c.js, jetstream.ServersBucket)
@@ -117,14 +121,7 @@ func newFew(tb testing.TB) *chaos {
 	if err := servers.Await(ctx, c.servers[0].name, func(serving.Server) bool { return true }); err != nil {
 		tb.Fatalf("no prediction server: %v\n%s", err, c.tails())
 	}
-	for _, p := range c.workers {
-		c.must(ctx, p.name+" starts", func(context.Context) error {
-			if c.workerID(p) == "" {
-				return errors.New("has not said its name")
-			}
-			return nil
-		})
-	}
+	c.heard()
 	return c
 }
 
@@ -145,11 +142,28 @@ func (c *chaos) lives() map[string]int {
 	return lives
 }
 
-// workerID is the id of the worker in that process; "" before it has said it.
+// workerID is the id of the worker in that process, as it has said; heard waits for that.
 func (c *chaos) workerID(p *child) string {
-	_, text, _ := strings.Cut(p.tail(1<<20), "Worker ")
+	said := p.tail(1 << 20)
+	_, text, _ := strings.Cut(said[max(0, strings.LastIndex(said, "Worker ")):], "Worker ")
 	id, _, _ := strings.Cut(text, " takes commands")
 	return id
+}
+
+// heard waits until each worker process, as often as it was started, has said its id.
+func (c *chaos) heard() {
+	c.tb.Helper()
+	ctx, cancel := context.WithTimeout(c.tb.Context(), patience)
+	defer cancel()
+	for _, p := range c.workers {
+		c.must(ctx, p.name+" starts", func(context.Context) error {
+			lives, exits := p.byItself()
+			if said := strings.Count(p.tail(1<<20), " takes commands"); said == 0 || said < lives-len(exits) {
+				return errors.New("it has not said its id")
+			}
+			return nil
+		})
+	}
 }
 
 func (c *chaos) inline(variant int) handlers.ModelChoice {
