@@ -31,6 +31,7 @@ type Config struct {
 	NATSHost string `env:"SLIPWAY_NATS_HOST, default=127.0.0.1"`
 	NATSPort int    `env:"SLIPWAY_NATS_PORT, default=4222"`
 	Sync     string `env:"SLIPWAY_SYNC, default=always"`
+	MaxStore int64  `env:"SLIPWAY_MAX_STORE_BYTES, default=0"`
 	Replicas int    `env:"SLIPWAY_REPLICAS, default=1"`
 
 	PredictAddr string `env:"SLIPWAY_PREDICT_ADDR, default=127.0.0.1:8080"`
@@ -75,6 +76,7 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	}
 	check(isHost(c.NATSHost), "SLIPWAY_NATS_HOST", "a name or address without a port", c.NATSHost)
 	check(c.NATSPort >= 0 && c.NATSPort <= 65535, "SLIPWAY_NATS_PORT", "a port, 0 for a free one", c.NATSPort)
+	check(c.MaxStore >= 0, "SLIPWAY_MAX_STORE_BYTES", "a number of bytes, 0 for three quarters of what is free", c.MaxStore)
 	check(c.Replicas >= 1 && c.Replicas <= 5, "SLIPWAY_REPLICAS", "1 to 5", c.Replicas)
 	check(isAddr(c.PredictAddr), "SLIPWAY_PREDICT_ADDR", "host:port, port 0 for a free one", c.PredictAddr)
 	check(isAddr(c.HealthAddr), "SLIPWAY_HEALTH_ADDR", "host:port, port 0 for a free one", c.HealthAddr)

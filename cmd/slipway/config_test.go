@@ -80,7 +80,7 @@ func TestDefaults(t *testing.T) {
 func TestEveryVariableIsRead(t *testing.T) {
 	t.Parallel()
 	environment := map[string]string{
-		"SLIPWAY_DATA_DIR": "/data", "SLIPWAY_NATS_HOST": "::1", "SLIPWAY_NATS_PORT": "0", "SLIPWAY_SYNC": "250ms", "SLIPWAY_REPLICAS": "3",
+		"SLIPWAY_DATA_DIR": "/data", "SLIPWAY_NATS_HOST": "::1", "SLIPWAY_NATS_PORT": "0", "SLIPWAY_SYNC": "250ms", "SLIPWAY_REPLICAS": "3", "SLIPWAY_MAX_STORE_BYTES": "5",
 		"SLIPWAY_PREDICT_ADDR": ":9000", "SLIPWAY_PREDICT_URL": "https://predict.example/x", "SLIPWAY_SERVER_ID": "Server_1-a",
 		"SLIPWAY_HEALTH_ADDR": "[::1]:0", "SLIPWAY_ALLOW_FILE_URLS": "true", "SLIPWAY_MAX_ARTIFACT_BYTES": "1", "SLIPWAY_MAX_COMMAND_BYTES": "2",
 		"SLIPWAY_CONCURRENCY": "3", "SLIPWAY_LEASE": "1s", "SLIPWAY_MAX_ATTEMPTS": "4", "SLIPWAY_DRAIN_TIMEOUT": "0s",
@@ -93,7 +93,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		DataDir: "/data", NATSHost: "::1", NATSPort: 0, Sync: "250ms", Replicas: 3, PredictAddr: ":9000",
+		DataDir: "/data", NATSHost: "::1", NATSPort: 0, Sync: "250ms", Replicas: 3, MaxStore: 5, PredictAddr: ":9000",
 		PredictURL: "https://predict.example/x", ServerID: "Server_1-a", HealthAddr: "[::1]:0", AllowFileURLs: true,
 		MaxArtifactBytes: 1, MaxCommandBytes: 2, Concurrency: 3, Lease: time.Second, MaxAttempts: 4, LogFormat: "json", LogLevel: -4,
 		Deadline: 2 * time.Minute, Deadlines: deadlines{"deploy": 30 * time.Minute, "replace": time.Hour}, ReconcileInterval: 3 * time.Second,
@@ -114,6 +114,7 @@ var invalid = map[string][]string{
 	"SLIPWAY_NATS_HOST":          {"127.0.0.1:4222", "a b", "nats://host"},
 	"SLIPWAY_NATS_PORT":          {"abc", "-1", "65536", "4222.0", "99999999999999999999"},
 	"SLIPWAY_SYNC":               {"never", "0s", "-1s", "5"},
+	"SLIPWAY_MAX_STORE_BYTES":    {"-1", "a lot"},
 	"SLIPWAY_REPLICAS":           {"0", "6", "-1", "one"},
 	"SLIPWAY_PREDICT_ADDR":       {"8080", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536", "a b:1", "1:2:3"},
 	"SLIPWAY_PREDICT_URL":        {"predict:8080", "/x", "ftp://x", "http://"},

@@ -33,7 +33,7 @@ func (u *upCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := embedded.Start(embedded.Options{Dir: p.DataDir, Host: p.NATSHost, Port: p.NATSPort, SyncInterval: sync, Log: log})
+	server, err := embedded.Start(embedded.Options{Dir: p.DataDir, Host: p.NATSHost, Port: p.NATSPort, SyncInterval: sync, MaxStore: p.MaxStore, Log: log})
 	if err != nil {
 		return fmt.Errorf("%w (SLIPWAY_DATA_DIR, SLIPWAY_NATS_HOST and SLIPWAY_NATS_PORT say where)", err)
 	}

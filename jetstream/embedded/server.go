@@ -25,6 +25,7 @@ type Options struct {
 	Host         string        // "": 127.0.0.1
 	Port         int           // 0: a free one; -1: none, in-process clients only
 	SyncInterval time.Duration // how lazily writes reach the disk; 0: before they are acknowledged
+	MaxStore     int64         // bytes that all messages may take; 0: three quarters of what is free at the start
 	Log          *slog.Logger
 }
 
@@ -59,7 +60,7 @@ func Start(o Options) (*Server, error) {
 func start(o Options) (*server.Server, error) {
 	options := &server.Options{
 		ServerName: "slipway", JetStream: true, StoreDir: o.Dir,
-		SyncAlways: o.SyncInterval == 0, SyncInterval: o.SyncInterval,
+		SyncAlways: o.SyncInterval == 0, SyncInterval: o.SyncInterval, JetStreamMaxStore: o.MaxStore,
 		Host: o.Host, Port: o.Port, DontListen: o.Port < 0, NoSigs: true, MaxPayload: 1 << 20,
 	}
 	if options.Host == "" {
