@@ -9,12 +9,14 @@ COUNT         ?= 1
 BENCH         ?= .
 FUZZTIME      ?= 10s
 CHAOS_SECONDS ?= 300
+# Of `make bench-growth`: deployments:events.
+GROWTH        ?= 1:10000,1000:10000,1:1000000,1000:1000000,100000:1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test ci lint format generate bench fuzz chaos fixtures
+.PHONY: help build test ci lint format generate bench bench-growth fuzz chaos fixtures
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/slipway, static
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/slipway
@@ -36,6 +38,9 @@ generate: ## write again what is generated
 
 bench: ## run the benchmarks; BENCH=regexp, COUNT=10 for benchstat
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) ./...
+
+bench-growth: ## how cost grows with GROWTH=deployments:events,...; takes minutes and 10 GB of disk
+	GROWTH=$(GROWTH) $(GO) test -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 1x -count $(COUNT) -timeout 0 ./cmd/slipway
 
 fuzz: ## fuzz one target: PKG=./events TARGET=FuzzDecode FUZZTIME=5m
 	$(GO) test -run '^$$' -fuzz '^$(TARGET)$$' -fuzztime $(FUZZTIME) $(PKG)

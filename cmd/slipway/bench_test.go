@@ -184,26 +184,32 @@ func (p *upProcess) stop(tb testing.TB) {
 	}
 }
 
-// deploy deploys the two models of the demo under many names.
-func (p *upProcess) deploy(tb testing.TB, deployments int) {
+// connect is clients of the program.
+func (p *upProcess) connect(tb testing.TB) *system {
 	tb.Helper()
 	where, err := readEndpoints(p.dir)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	conn, err := nats.Connect(where.NATS)
+	s := &system{tb: tb, dir: p.dir, where: where}
+	if s.conn, err = nats.Connect(where.NATS); err != nil {
+		tb.Fatal(err)
+	}
+	js, err := jetstream.Open(tb.Context(), s.conn)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer conn.Close()
-	js, err := jetstream.Open(tb.Context(), conn)
-	if err != nil {
+	if s.client, err = newClient(tb.Context(), s.conn, js); err != nil {
 		tb.Fatal(err)
 	}
-	s := &system{tb: tb}
-	if s.client, err = newClient(tb.Context(), conn, js); err != nil {
-		tb.Fatal(err)
-	}
+	return s
+}
+
+// deploy deploys the two models of the demo under many names.
+func (p *upProcess) deploy(tb testing.TB, deployments int) {
+	tb.Helper()
+	s := p.connect(tb)
+	defer s.conn.Close()
 	facts := []handlers.ModelFacts{s.upload("churn-v1"), s.upload("churn-v2")}
 	outcomes, stop := s.follow()
 	defer stop()
