@@ -151,11 +151,40 @@ func fillLedger(tb testing.TB, dir string, deployments, size int) {
 	if got := ledger.CachedInfo().State; got.LastSeq != f.events {
 		tb.Fatalf("the ledger ends with event %d, want %d", got.LastSeq, f.events)
 	}
+	f.acknowledge(size / 3)
 	conn.Close()
 	if err := server.Stop(); err != nil {
 		tb.Fatal(err)
 	}
 	syscall.Sync() // the disk is not to be busy with this afterwards
+}
+
+// acknowledge lets the consumer of the workers know that all commands are finished.
+func (f *filler) acknowledge(commands int) {
+	f.tb.Helper()
+	consumer, err := f.js.Consumer(f.tb.Context(), jetstream.CommandsStream, jetstream.WorkersConsumer)
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	messages, err := consumer.Messages(natsjs.PullMaxMessages(10_000))
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	defer messages.Stop()
+	for i := range commands {
+		msg, err := messages.Next()
+		if err != nil {
+			f.tb.Fatal(err)
+		}
+		if i < commands-1 {
+			err = msg.Ack()
+		} else {
+			err = msg.DoubleAck(f.tb.Context()) // then the others have come, too
+		}
+		if err != nil {
+			f.tb.Fatal(err)
+		}
+	}
 }
 
 // command writes a command, its events, and its record.
