@@ -27,14 +27,18 @@ type Mended struct {
 
 func (m Mended) any() bool { return m != Mended{} }
 
-// reconcile sweeps at the start and then every interval until ctx ends. It is
-// what makes deliveries mere hints: should the broker forget one, the sweep
-// finds the command. Sweeps of several workers do no harm to each other.
+// sweepShare is how much of its time a worker may spend on sweeps: one part in so many.
+const sweepShare = 10
+
+// reconcile sweeps at the start and then every interval until ctx ends, less
+// often when a sweep takes long. It is what makes deliveries mere hints: should
+// the broker forget one, the sweep finds the command. Sweeps of several workers
+// do no harm to each other.
 func (r *run) reconcile(ctx context.Context, interval time.Duration) {
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
 	for {
+		began := time.Now()
 		mended, err := r.sweep(ctx)
+		pause := time.NewTimer(max(interval, (sweepShare-1)*time.Since(began)))
 		r.mended.Commands += mended.Commands
 		r.mended.Projections += mended.Projections
 		r.mended.Serving += mended.Serving
@@ -47,8 +51,9 @@ func (r *run) reconcile(ctx context.Context, interval time.Duration) {
 		}
 		select {
 		case <-ctx.Done():
+			pause.Stop()
 			return
-		case <-ticker.C:
+		case <-pause.C:
 		}
 	}
 }

@@ -44,7 +44,7 @@ func (w *Worker) Run(ctx context.Context, deliveries Deliveries, limits Limits) 
 	defer stopTaking()
 	w.slots = make(chan struct{}, limits.Concurrency)
 	r := &run{
-		Worker: w, limits: limits, ctx: working, stopping: taking, lanes: make(map[string]*lane),
+		Worker: w, limits: limits, ctx: working, stopping: taking, lanes: make(map[string]*lane), finished: make(map[string]uint64),
 		busy: make(chan struct{}, limits.Window), held: make(chan struct{}, limits.Window),
 	}
 	var sweeps sync.WaitGroup
@@ -78,8 +78,9 @@ type run struct {
 	running  sync.WaitGroup
 	mended   Mended // since the start; the reconciler's own
 
-	mu    sync.Mutex
-	lanes map[string]*lane // by fence
+	mu       sync.Mutex
+	lanes    map[string]*lane  // by fence
+	finished map[string]uint64 // watermarks as far as they were seen, by fence
 }
 
 // lane is the deliveries that point to one deployment or model.
@@ -106,6 +107,8 @@ func (r *run) receive(d jetstream.Delivery) {
 	defer r.mu.Unlock()
 	l := r.lanes[who.Fence]
 	switch {
+	case d.Sequence <= r.finished[who.Fence]: // the broker does not know yet
+		r.running.Go(func() { r.settle(d, r.dispose(d, who, nil)) })
 	case l == nil:
 		l = &lane{who: who, hints: []jetstream.Delivery{d}}
 		r.lanes[who.Fence] = l
@@ -165,6 +168,7 @@ func (r *run) drive(l *lane) {
 		var left []jetstream.Delivery
 		settled := l.hints
 		if err == nil {
+			r.finished[l.who.Fence] = max(watermark, r.finished[l.who.Fence])
 			settled = nil
 			for _, d := range l.hints {
 				if d.Sequence <= watermark {
