@@ -31,16 +31,17 @@ var mayImport = map[string][]string{
 		"github.com/santhosh-tekuri/jsonschema/v6",
 		"golang.org/x/text", // its printer of errors asks for one
 	},
-	"jetstream":               {"github.com/nats-io/nats.go"},
-	"jetstream/embedded":      {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "golang.org/x/sys"},
-	"jetstream/jetstreamtest": {"jetstream", "jetstream/embedded", "github.com/nats-io/nats.go"},
-	"artifacts":               {"deployment"},
-	"serving":                 {"deployment"},
-	"serving/predict":         {"deployment", "serving", "serving/predict/xgboost", "golang.org/x/sync"},
-	"serving/predict/xgboost": {},
-	"worker":                  {"deployment", "events", "handlers", "jetstream", "schemas", "golang.org/x/sync"},
-	"cmd/slipway":             {everything},
-	"cmd/eventdocs":           {"deployment", "events", "handlers", "jetstream", "schemas", "worker", "github.com/cloudevents/sdk-go/v2/event"},
+	"jetstream":                {"github.com/nats-io/nats.go"},
+	"jetstream/embedded":       {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "golang.org/x/sys"},
+	"jetstream/jetstreamtest":  {"jetstream", "jetstream/embedded", "github.com/nats-io/nats.go"},
+	"artifacts":                {"deployment"},
+	"serving":                  {"deployment"},
+	"serving/predict":          {"deployment", "serving", "serving/predict/xgboost", "golang.org/x/sync"},
+	"serving/predict/lightgbm": {},
+	"serving/predict/xgboost":  {},
+	"worker":                   {"deployment", "events", "handlers", "jetstream", "schemas", "golang.org/x/sync"},
+	"cmd/slipway":              {everything},
+	"cmd/eventdocs":            {"deployment", "events", "handlers", "jetstream", "schemas", "worker", "github.com/cloudevents/sdk-go/v2/event"},
 }
 
 // everything is what only a package that wires the others may import.
