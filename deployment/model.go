@@ -26,8 +26,17 @@ type Model struct {
 // Format names how the bytes of a model are to be read.
 type Format string
 
-// FormatXGBoost is a model file that XGBoost has saved as JSON or UBJSON.
-const FormatXGBoost Format = "xgboost"
+// The formats.
+const (
+	FormatXGBoost Format = "xgboost" // a model file that XGBoost has saved as JSON or UBJSON
+)
+
+// Formats are all formats.
+func Formats() []Format {
+	return []Format{
+		FormatXGBoost,
+	}
+}
 
 // Target is what a model predicts.
 type Target struct {

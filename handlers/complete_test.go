@@ -220,7 +220,7 @@ func TestEnumsInSchemasAreTheConstants(t *testing.T) {
 		want     []string
 	}{
 		{"common.v1.json", "$defs/reason", texts(deployment.Reasons()...)},
-		{"common.v1.json", "$defs/format", texts(deployment.FormatXGBoost)},
+		{"common.v1.json", "$defs/format", texts(deployment.Formats()...)},
 		{"common.v1.json", "$defs/target/properties/type", texts(deployment.TargetBinary, deployment.TargetRegression, deployment.TargetMulticlass)},
 		{"common.v1.json", "$defs/features/items/properties/type", texts(deployment.FeatureNumeric, deployment.FeatureCategorical, deployment.FeatureBoolean)},
 		{

@@ -23,7 +23,7 @@ func (s *sink) Write(b []byte) (int, error) { return len(b), nil }
 
 // BenchmarkInfer asks the second demo model (50 trees) for the predictions of a
 // batch: through the handler, and over a loopback connection. The metric
-// times-direct compares each with xgboost's Predict alone in the same run.
+// times-direct compares each with the model's Predict alone in the same run.
 func BenchmarkInfer(b *testing.B) {
 	model, facts, err := load("../../cmd/slipway/demo/churn-v2.ubj", "xgboost")
 	if err != nil {
@@ -40,7 +40,7 @@ func BenchmarkInfer(b *testing.B) {
 		if err := q.decode(body); err != nil {
 			b.Fatal(err)
 		}
-		answer := make([]float32, rows*facts.Outputs)
+		answer := make([]float64, rows*facts.Outputs)
 		direct := func() error { return model.Predict(answer, q.values) }
 
 		compare := func(b *testing.B, ask func() error) {

@@ -2,12 +2,11 @@ package predict
 
 import (
 	"errors"
-	"math"
 	"strconv"
 )
 
-// datatype is how the numbers of a tensor are to be read. A model takes float32;
-// a number is read as what it is said to be and then rounded.
+// datatype is how the numbers of a tensor are to be read. A model is given float64,
+// in which every number of 32 bits is exact.
 type datatype struct {
 	kind byte // 'f' floating point, 'i' signed, 'u' unsigned, 'b' boolean
 	bits int
@@ -46,11 +45,10 @@ var (
 	errNotWhole  = errors.New("expected a whole number, or null for a missing value")
 	errNotBool   = errors.New("expected true, false, 1 or 0, or null for a missing value")
 	errRange     = errors.New("out of the range of the datatype")
-	errFloat32   = errors.New("out of the range of FP32, in which the model calculates")
 )
 
 // value reads a token as a value of the datatype.
-func (t datatype) value(token []byte) (float32, error) {
+func (t datatype) value(token []byte) (float64, error) {
 	if t.kind == 'b' {
 		switch string(token) {
 		case "true", "1":
@@ -74,7 +72,7 @@ func (t datatype) value(token []byte) (float32, error) {
 		if err != nil {
 			return 0, errRange
 		}
-		return float32(n), nil
+		return float64(n), nil
 	case 'u':
 		if !whole {
 			return 0, errNotWhole
@@ -83,16 +81,13 @@ func (t datatype) value(token []byte) (float32, error) {
 		if err != nil {
 			return 0, errRange
 		}
-		return float32(n), nil
+		return float64(n), nil
 	default:
 		x, err := strconv.ParseFloat(string(token), t.bits)
 		if err != nil {
 			return 0, errRange
 		}
-		if value := float32(x); !math.IsInf(float64(value), 0) {
-			return value, nil
-		}
-		return 0, errFloat32
+		return x, nil
 	}
 }
 

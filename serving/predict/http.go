@@ -87,9 +87,9 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 		outputs = append(outputs, n)
 	}
 	metadata := map[string]any{
-		"name": r.PathValue("model"), "versions": []string{string(v.id)}, "platform": "xgboost",
-		"inputs":  []tensor{{inputName, "FP32", []int{-1, v.model.NumFeatures()}}},
-		"outputs": []tensor{{outputName, "FP32", outputs}},
+		"name": r.PathValue("model"), "versions": []string{string(v.id)}, "platform": string(v.format),
+		"inputs":  []tensor{{inputName, v.model.Datatype(), []int{-1, v.model.NumFeatures()}}},
+		"outputs": []tensor{{outputName, v.model.Datatype(), outputs}},
 	}
 	if names := v.model.FeatureNames(); len(names) > 0 {
 		metadata["parameters"] = map[string]any{"feature_names": names}

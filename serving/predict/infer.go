@@ -25,7 +25,7 @@ const maxAnswer = 1 << 24
 type scratch struct {
 	body    []byte
 	request request
-	values  []float32 // of the answer, row after row
+	values  []float64 // of the answer, row after row
 	answer  []byte
 }
 
@@ -110,18 +110,22 @@ func (s *Server) predict(r *http.Request, memory *scratch) (err error) {
 		return problemf(http.StatusRequestEntityTooLarge, "answer: %d rows of %d values are more than %d values", q.rows, outputs, maxAnswer)
 	}
 	if n := q.rows * outputs; cap(memory.values) < n {
-		memory.values = make([]float32, n)
+		memory.values = make([]float64, n)
 	} else {
 		memory.values = memory.values[:n]
 	}
-	if err := v.model.Predict(memory.values, q.values); err != nil {
+	err = v.model.Predict(memory.values, q.values)
+	if r, ok := errors.AsType[*rangeError](err); ok {
+		return problemf(http.StatusBadRequest, "input %s: data: value %d: %v", q.input, r.index, r)
+	}
+	if err != nil {
 		return problemf(http.StatusInternalServerError, "model %s: version %s: %v", name, v.id, err)
 	}
 	if i, found := notFinite(memory.values); found {
 		return problemf(http.StatusInternalServerError, "model %s: version %s: output %s: row %d, value %d is %v",
 			name, v.id, outputName, i/outputs, i%outputs, memory.values[i])
 	}
-	memory.answer = appendAnswer(memory.answer[:0], name, string(v.id), q, memory.values, outputs)
+	memory.answer = appendAnswer(memory.answer[:0], name, string(v.id), q, memory.values, outputs, v.model.Datatype())
 	return nil
 }
 
@@ -135,8 +139,8 @@ func inOrder(names []string) string {
 }
 
 // appendAnswer appends the response to b. Each value is written with as many
-// digits as it takes to read the same float32 back.
-func appendAnswer(b []byte, name, version string, q *request, values []float32, outputs int) []byte {
+// digits as it takes to read the same value of the datatype back.
+func appendAnswer(b []byte, name, version string, q *request, values []float64, outputs int, datatype string) []byte {
 	b = append(b, `{"model_name":`...)
 	b = appendString(b, name)
 	b = append(b, `,"model_version":`...)
@@ -151,12 +155,18 @@ func appendAnswer(b []byte, name, version string, q *request, values []float32, 
 		b = append(b, ',')
 		b = strconv.AppendInt(b, int64(outputs), 10)
 	}
-	b = append(b, `],"datatype":"FP32","data":[`...)
+	b = append(b, `],"datatype":"`...)
+	b = append(b, datatype...)
+	b = append(b, `","data":[`...)
+	bits := 64
+	if datatype == fp32 {
+		bits = 32
+	}
 	for i, v := range values {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendFloat(b, float64(v), 'g', -1, 32)
+		b = strconv.AppendFloat(b, v, 'g', -1, bits)
 	}
 	return append(b, "]}]}"...)
 }
@@ -180,7 +190,7 @@ func appendString(b []byte, text string) []byte {
 // putBack keeps the memory for the next inference, unless it is unusually much.
 func (s *Server) putBack(memory *scratch) {
 	if cap(memory.body) <= keepScratch && cap(memory.answer) <= keepScratch &&
-		cap(memory.values) <= keepScratch/4 && cap(memory.request.values) <= keepScratch/4 {
+		cap(memory.values) <= keepScratch/8 && cap(memory.request.values) <= keepScratch/8 {
 		s.scratch.Put(memory)
 	}
 }

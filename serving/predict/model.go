@@ -1,15 +1,11 @@
 package predict
 
 import (
-	"bytes"
-	"errors"
 	"fmt"
 	"math"
 	"os"
-	"strings"
 
 	"github.com/slipway-ml/slipway/deployment"
-	"github.com/slipway-ml/slipway/serving/predict/xgboost"
 )
 
 // Model is a loaded model. Predict takes rows of NumFeatures values, row after
@@ -19,8 +15,15 @@ type Model interface {
 	NumFeatures() int
 	NumOutputs() int
 	FeatureNames() []string // in row order; empty when the file has none
-	Predict(dst, rows []float32) error
+	Datatype() string       // in which it calculates and answers: FP32 or FP64
+	Predict(dst, rows []float64) error
 }
+
+// The datatypes that models calculate in, in the words of the protocol.
+const (
+	fp32 = "FP32"
+	fp64 = "FP64"
+)
 
 // Inspect loads the file as the format of m, asks it for predictions and returns
 // what it says of itself. A file that cannot be read as that format or cannot
@@ -33,55 +36,24 @@ func Inspect(path string, m deployment.Model) (deployment.Inspection, error) {
 // load reads the model file, checks that it predicts, and returns it with what
 // it says of itself.
 func load(path string, format deployment.Format) (Model, deployment.Inspection, error) {
-	if format != deployment.FormatXGBoost {
+	read := runtimes()[format]
+	if read == nil {
 		return nil, deployment.Inspection{}, deployment.Reject(deployment.CodeUnsupportedArtifact, "model.format",
-			"format %q cannot be served here: expected %s", format, deployment.FormatXGBoost)
+			"format %q cannot be served here: expected %s", format, list(formats()))
 	}
 	file, err := os.ReadFile(path)
 	if err != nil {
 		return nil, deployment.Inspection{}, fmt.Errorf("read model: %w", err)
 	}
-	if start := bytes.TrimLeft(file[:min(len(file), 1024)], " \t\r\n"); !bytes.HasPrefix(start, []byte("{")) {
-		return nil, deployment.Inspection{}, deployment.Reject(deployment.CodeArtifactInvalid, atArtifact,
-			"artifact is not an %s model: expected JSON or UBJSON as Booster.save_model writes it; save a model of the old binary format again as .ubj, with an XGBoost before 3.1", format)
-	}
-	m, err := xgboost.Read(file)
-	if unsupported, ok := errors.AsType[*xgboost.UnsupportedError](err); ok {
-		return nil, deployment.Inspection{}, deployment.Reject(deployment.CodeUnsupportedArtifact, atArtifact, "artifact is an %v", unsupported)
-	}
+	m, facts, err := read(file)
 	if err != nil {
-		return nil, deployment.Inspection{}, deployment.Reject(deployment.CodeArtifactInvalid, atArtifact, "artifact is not a valid %v", err)
+		return nil, deployment.Inspection{}, err
 	}
 	if err := warm(m); err != nil {
 		return nil, deployment.Inspection{}, err
 	}
-	facts := deployment.Inspection{
-		Format: format, Objective: m.Objective(),
-		Features: m.NumFeatures(), FeatureNames: m.FeatureNames(),
-		Outputs: m.NumOutputs(), Trees: m.NumTrees(), Warnings: m.Warnings(),
-	}
-	facts.TargetTypes, facts.Classes = purpose(m)
+	facts.Format, facts.Features, facts.Outputs, facts.FeatureNames = format, m.NumFeatures(), m.NumOutputs(), m.FeatureNames()
 	return m, facts, nil
-}
-
-// purpose is what the objective of an XGBoost model is for, and how many classes
-// it tells apart, 0 if the file does not say: multi:softmax answers one of them.
-func purpose(m *xgboost.Model) (types []deployment.TargetType, classes int) {
-	objective := m.Objective()
-	switch family, _, _ := strings.Cut(objective, ":"); {
-	case objective == "reg:logistic": // fits shares as well as two classes
-		return []deployment.TargetType{deployment.TargetRegression, deployment.TargetBinary}, 0
-	case family == "binary" && m.NumOutputs() > 1: // one yes or no for each of several labels
-		return []deployment.TargetType{deployment.TargetMulticlass}, m.NumOutputs()
-	case family == "binary":
-		return []deployment.TargetType{deployment.TargetBinary}, 2
-	case objective == "multi:softprob":
-		return []deployment.TargetType{deployment.TargetMulticlass}, m.NumOutputs()
-	case family == "multi":
-		return []deployment.TargetType{deployment.TargetMulticlass}, 0
-	default: // reg, count, survival, rank
-		return []deployment.TargetType{deployment.TargetRegression}, 0
-	}
 }
 
 // atArtifact is the member of a command's data that findings about the file point to.
@@ -92,13 +64,13 @@ const atArtifact = "model.artifact"
 func warm(m Model) error {
 	rows := []struct {
 		name  string
-		value float32
+		value float64
 	}{
-		{"missing values", float32(math.NaN())},
+		{"missing values", math.NaN()},
 		{"zeros", 0},
 		{"ones", 1},
 	}
-	row, answer := make([]float32, m.NumFeatures()), make([]float32, m.NumOutputs())
+	row, answer := make([]float64, m.NumFeatures()), make([]float64, m.NumOutputs())
 	for _, r := range rows {
 		for i := range row {
 			row[i] = r.value
@@ -115,7 +87,7 @@ func warm(m Model) error {
 }
 
 // notFinite finds the first value that is NaN or infinite.
-func notFinite(values []float32) (index int, found bool) {
+func notFinite(values []float64) (index int, found bool) {
 	for i, v := range values {
 		if v-v != 0 {
 			return i, true

@@ -77,7 +77,7 @@ func TestWarm(t *testing.T) {
 	}{
 		{"finite", &constant{features: 3, value: 1}, ""},
 		{"NaN", &constant{features: 3, outputs: 2, value: nan}, "model answers a row of 3 missing values with NaN as output 1 of 2"},
-		{"infinite", &constant{features: 3, value: float32(math.Inf(1))}, "with +Inf as output 1 of 1"},
+		{"infinite", &constant{features: 3, value: math.Inf(1)}, "with +Inf as output 1 of 1"},
 		{"error", &constant{features: 3, err: errors.New("deliberate")}, "model cannot predict a row of 3 missing values: deliberate"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

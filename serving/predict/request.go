@@ -14,7 +14,7 @@ type request struct {
 	input    string    // name of the tensor
 	rows     int       // 1 or more
 	features int       // values per row, 1 or more
-	values   []float32 // row after row; NaN: missing
+	values   []float64 // row after row; NaN: missing
 }
 
 // decode reads the body of an inference request (serving.md section 6). It
@@ -220,7 +220,7 @@ func (q *request) scalars(d document, from int, kind datatype) (end int, err err
 	if d.peek(i) == ']' {
 		return i + 1, nil
 	}
-	missing := float32(math.NaN())
+	missing := math.NaN()
 	for {
 		to, value := d.token(i), missing
 		if token := d[i:to]; string(token) != "null" {

@@ -133,7 +133,7 @@ func (s *Server) beat(ctx context.Context) {
 	defer tick.Stop()
 	entry := serving.Server{
 		ID: s.ID, Instance: s.instance, URL: s.URL,
-		Formats: []deployment.Format{deployment.FormatXGBoost}, StartedAt: time.Now().UTC(),
+		Formats: formats(), StartedAt: time.Now().UTC(),
 	}
 	for {
 		attempt, cancel := context.WithTimeout(ctx, interval)

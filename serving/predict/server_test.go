@@ -21,7 +21,7 @@ import (
 // constant answers every row with one value per output.
 type constant struct {
 	features, outputs int
-	value             float32
+	value             float64
 	names             []string
 	err               error
 	begun, end        chan struct{} // if set: Predict says that it has begun and waits for the end
@@ -30,8 +30,9 @@ type constant struct {
 func (c *constant) NumFeatures() int       { return c.features }
 func (c *constant) NumOutputs() int        { return max(c.outputs, 1) }
 func (c *constant) FeatureNames() []string { return c.names }
+func (c *constant) Datatype() string       { return fp32 }
 
-func (c *constant) Predict(dst, _ []float32) error {
+func (c *constant) Predict(dst, _ []float64) error {
 	if c.begun != nil {
 		c.begun <- struct{}{}
 		<-c.end
@@ -110,7 +111,7 @@ func (b *bench) sibling(id string) *Server {
 		ID: id, URL: "http://" + id, Artifacts: b.opener, Desired: b.desired, Observed: b.observed, Servers: b.servers,
 		Log: slog.New(slog.DiscardHandler),
 		read: func(path string, _ deployment.Format) (Model, error) {
-			var n float32
+			var n float64
 			if _, err := fmt.Sscanf(path, "digest-of-m-%f", &n); err != nil {
 				return nil, deployment.Reject(deployment.CodeArtifactInvalid, atArtifact, "artifact is not a model: %s", path)
 			}

@@ -12,6 +12,7 @@ import (
 type version struct {
 	id     deployment.Name
 	digest deployment.Digest // of the artifact
+	format deployment.Format
 	model  Model
 	refs   atomic.Int64
 	done   chan struct{}
@@ -19,7 +20,7 @@ type version struct {
 
 // newVersion is a version with one reference, that of the slot it will stand in.
 func newVersion(ref deployment.ModelRef, model Model) *version {
-	v := &version{id: ref.ID, digest: ref.Digest, model: model, done: make(chan struct{})}
+	v := &version{id: ref.ID, digest: ref.Digest, format: ref.Format, model: model, done: make(chan struct{})}
 	v.refs.Store(1)
 	return v
 }

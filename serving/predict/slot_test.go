@@ -80,7 +80,7 @@ func TestNoPredictionFailsWhileModelsAreSwapped(t *testing.T) {
 		for range clients {
 			tickets <- struct{}{}
 		}
-		old, _ := k.slot.swap(newVersion(*ref(fmt.Sprintf("m-%d", i)), &constant{features: 2, value: float32(i)}))
+		old, _ := k.slot.swap(newVersion(*ref(fmt.Sprintf("m-%d", i)), &constant{features: 2, value: float64(i)}))
 		<-old.done
 		if refs := old.refs.Load(); refs != 0 {
 			t.Errorf("drained with %d references", refs)
