@@ -50,6 +50,7 @@ chaos: ## kill processes at random for CHAOS_SECONDS=300; CHAOS_SEED=n chooses a
 	CHAOS_SECONDS=$(CHAOS_SECONDS) CHAOS_SEED=$(CHAOS_SEED) $(GO) test -run '^TestChaos$$' -v -count=1 -timeout 0 ./cmd/slipway 2>&1 | tee "$$log"; \
 	grep '^chaos: ' "$$log" | tail -n 1; grep -q '^ok' "$$log"
 
-fixtures: ## write the model fixtures again with the XGBoost that $(PYTHON) has; see the scripts
+fixtures: ## write the model fixtures again with the XGBoost and LightGBM that $(PYTHON) has; see the scripts
 	$(PYTHON) serving/predict/xgboost/testdata/generate.py
+	$(PYTHON) serving/predict/lightgbm/testdata/generate.py
 	$(PYTHON) cmd/slipway/demo/train.py

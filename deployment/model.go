@@ -28,12 +28,14 @@ type Format string
 
 // The formats.
 const (
-	FormatXGBoost Format = "xgboost" // a model file that XGBoost has saved as JSON or UBJSON
+	FormatLightGBM Format = "lightgbm" // a model file that LightGBM has saved as text
+	FormatXGBoost  Format = "xgboost"  // a model file that XGBoost has saved as JSON or UBJSON
 )
 
 // Formats are all formats.
 func Formats() []Format {
 	return []Format{
+		FormatLightGBM,
 		FormatXGBoost,
 	}
 }

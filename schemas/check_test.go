@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/schemas"
 )
 
@@ -200,7 +201,7 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 		},
 		"several at once, in the order of their paths": {
 			deploy, `{"label":"","lable":"Churn","description":5,"model":` +
-				`{"format":"onnx","target":{"name":"churned","type":"Ternary"},"features":[{"name":"a","type":"numeric"},{"name":"","typ":"numeric"}],` +
+				`{"format":"pickle","target":{"name":"churned","type":"Ternary"},"features":[{"name":"a","type":"numeric"},{"name":"","typ":"numeric"}],` +
 				`"artifact":{"digest":"none","size":"big"}}}`,
 			[]schemas.Finding{
 				{"description", "type", "description: got number, want null or string"},
@@ -212,7 +213,7 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 				{"model.features[1].name", "minLength", "model.features[1].name: minLength: got 0, want 1"},
 				{"model.features[1].typ", "additionalProperties", "model.features[1].typ is not a known member"},
 				{"model.features[1].type", "required", "model.features[1].type is required"},
-				{"model.format", "enum", `model.format: expected one of xgboost, got "onnx"`},
+				{"model.format", "enum", "model.format: expected one of " + formats() + `, got "pickle"`},
 				{"model.target.type", "enum", `model.target.type: expected one of Binary, Regression, Multiclass, got "Ternary"`},
 			},
 		},
@@ -451,4 +452,13 @@ func TestFile(t *testing.T) {
 			t.Errorf("File(%q): got %q, want %q", eventType, got, want)
 		}
 	}
+}
+
+// formats is the list of formats as a message names them.
+func formats() string {
+	var names []string
+	for _, format := range deployment.Formats() {
+		names = append(names, string(format))
+	}
+	return strings.Join(names, ", ")
 }

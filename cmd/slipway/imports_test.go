@@ -36,7 +36,7 @@ var mayImport = map[string][]string{
 	"jetstream/jetstreamtest":  {"jetstream", "jetstream/embedded", "github.com/nats-io/nats.go"},
 	"artifacts":                {"deployment"},
 	"serving":                  {"deployment"},
-	"serving/predict":          {"deployment", "serving", "serving/predict/xgboost", "golang.org/x/sync"},
+	"serving/predict":          {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/xgboost", "golang.org/x/sync"},
 	"serving/predict/lightgbm": {},
 	"serving/predict/xgboost":  {},
 	"worker":                   {"deployment", "events", "handlers", "jetstream", "schemas", "golang.org/x/sync"},

@@ -53,12 +53,14 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SLIPWAY_HEALTH_ADDR", "127.0.0.1:0")
 			env.Setenv("SLIPWAY_LOG_FORMAT", "text")
 			env.Values[processesKey{}] = make(processes)
-			for _, file := range []string{"churn-v1.ubj", "churn-v2.ubj"} {
-				text, err := os.ReadFile(filepath.Join("demo", file))
+			for _, file := range []string{
+				"demo/churn-v1.ubj", "demo/churn-v2.ubj", "../../serving/predict/lightgbm/testdata/4.7.0/binary.txt",
+			} {
+				text, err := os.ReadFile(file)
 				if err != nil {
 					return err
 				}
-				if err := os.WriteFile(filepath.Join(env.WorkDir, file), text, 0o600); err != nil {
+				if err := os.WriteFile(filepath.Join(env.WorkDir, filepath.Base(file)), text, 0o600); err != nil {
 					return err
 				}
 			}

@@ -42,7 +42,10 @@ func TestInspectRejects(t *testing.T) {
 		{"pickle", "\x80\x04\x95", deployment.FormatXGBoost, deployment.CodeArtifactInvalid, "artifact is not an xgboost model"},
 		{"other JSON", `{"trees":[]}`, deployment.FormatXGBoost, deployment.CodeArtifactInvalid, "artifact is not a valid xgboost model"},
 		{"cut", string(good[:len(good)/2]), deployment.FormatXGBoost, deployment.CodeArtifactInvalid, "artifact is not a valid xgboost model"},
-		{"another format", string(good), "lightgbm", deployment.CodeUnsupportedArtifact, `format "lightgbm" cannot be served here: expected xgboost`},
+		{"a format without a runtime", string(good), "pickle", deployment.CodeUnsupportedArtifact, `format "pickle" cannot be served here: expected lightgbm`},
+		{"a model as JSON", `{"name":"tree"}`, deployment.FormatLightGBM, deployment.CodeUnsupportedArtifact, "artifact cannot be served: lightgbm model: a model as JSON (dump_model) is not supported: save the model with"},
+		{"no LightGBM text", "trees", deployment.FormatLightGBM, deployment.CodeArtifactInvalid, "artifact is not a valid lightgbm model: expected the line tree"},
+		{"LightGBM as XGBoost", "tree\nversion=v4\n", deployment.FormatXGBoost, deployment.CodeArtifactInvalid, "artifact is not an xgboost model"},
 		{"another objective", strings.ReplaceAll(string(good), "reg:squarederror", "reg:mystery"), deployment.FormatXGBoost, deployment.CodeUnsupportedArtifact, "reg:mystery is not supported"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

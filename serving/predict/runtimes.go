@@ -17,7 +17,8 @@ type runtime func(file []byte) (Model, deployment.Inspection, error)
 // runtimes are the formats that are served here, one line for each.
 func runtimes() map[deployment.Format]runtime {
 	return map[deployment.Format]runtime{
-		deployment.FormatXGBoost: readXGBoost,
+		deployment.FormatLightGBM: readLightGBM,
+		deployment.FormatXGBoost:  readXGBoost,
 	}
 }
 
