@@ -54,14 +54,14 @@ func grown(trees, depth int) []byte {
 	return []byte(text.String())
 }
 
-// bare walks the same trees and knows nothing of missing values, categories, linear
-// leaves, links and several outputs: what cannot be left out.
+// bare walks the same trees one after the other, and knows nothing of missing values,
+// categories, linear leaves, links and several outputs.
 func bare(m *Model, dst, rows []float64) {
 	for r := range dst {
 		row := rows[r*m.features : (r+1)*m.features]
 		sum := 0.0
 		for _, root := range m.roots[0] {
-			n := &m.nodes[root]
+			n := &m.nodes[root.at]
 			for n.left != 0 {
 				next := n.left
 				if !(row[n.split&featureMask] <= n.value) {

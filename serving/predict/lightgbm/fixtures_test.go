@@ -200,7 +200,9 @@ func ulp(a, b float64) uint64 {
 // rows are worked off.
 func TestPredictManyRows(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"4.7.0/multiclass", "4.7.0/rf-multiclass", "4.7.0/linear-multiclass", "4.7.0/categorical"} {
+	for _, name := range []string{
+		"4.7.0/multiclass", "4.7.0/rf-multiclass", "4.7.0/linear-multiclass", "4.7.0/categorical", "4.7.0/many-trees", "4.7.0/dart", "4.7.0/missing-zero",
+	} {
 		f := loadOne(t, name)
 		m := f.model(t)
 		rows := f.matrix()

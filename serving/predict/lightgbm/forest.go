@@ -26,6 +26,13 @@ const (
 	featureMask uint32 = 1<<29 - 1
 )
 
+// root is where a tree begins. A plain one has neither special splits nor linear
+// leaves.
+type root struct {
+	at    uint32
+	plain bool
+}
+
 // set is the categories that one split sends to the left: bits of Model.bits.
 type set struct{ first, words uint32 }
 
@@ -48,7 +55,7 @@ const zero = float64(float32(1e-35))
 // forest is the trees of a file, as they are read.
 type forest struct {
 	nodes  []node
-	roots  []uint32
+	roots  []root
 	sets   []set
 	bits   []uint32
 	lines  []linearLeaf
@@ -78,11 +85,12 @@ func (f *forest) add(b part, h *header, refused *UnsupportedError) error {
 	splits := t.leaves - 1
 	f.seen = slices.Grow(f.seen[:0], splits+t.leaves)[:splits+t.leaves] // splits, then leaves
 	clear(f.seen)
-	root := int32(0)
+	first := int32(0)
 	if splits == 0 {
-		root = ^0
+		first = ^0
 	}
-	order := append(f.order[:0], root)
+	plain := !t.linear
+	order := append(f.order[:0], first)
 	for i := 0; i < len(order); i++ {
 		at := order[i]
 		if at < 0 {
@@ -104,6 +112,7 @@ func (f *forest) add(b part, h *header, refused *UnsupportedError) error {
 			return err
 		}
 		n.left = base + uint32(len(order))
+		plain = plain && n.split&special == 0
 		f.nodes = append(f.nodes, n)
 		order = append(order, t.left[at], t.right[at])
 	}
@@ -111,7 +120,7 @@ func (f *forest) add(b part, h *header, refused *UnsupportedError) error {
 	if len(order) != splits+t.leaves {
 		return under("left_child", wrong("%d of %d nodes are reached from the root: not a tree", len(order), splits+t.leaves))
 	}
-	f.roots = append(f.roots, base)
+	f.roots = append(f.roots, root{base, plain})
 	return nil
 }
 

@@ -43,7 +43,7 @@ type Model struct {
 	// Trees. Those of one group are summed in the order of the file.
 	trees  int
 	nodes  []node
-	roots  [][]uint32 // by group: the index in nodes of each tree's root
+	roots  [][]root // by group
 	sets   []set
 	bits   []uint32     // of all sets
 	lines  []linearLeaf // the leaves of linear trees
@@ -97,7 +97,7 @@ func (m *Model) MemoryBytes() int64 {
 		int64(cap(m.slopes))*int64(unsafe.Sizeof(slope{})) +
 		int64(cap(m.categorical))*int64(unsafe.Sizeof(0))
 	for _, roots := range m.roots {
-		bytes += int64(unsafe.Sizeof(roots)) + int64(cap(roots))*int64(unsafe.Sizeof(uint32(0)))
+		bytes += int64(unsafe.Sizeof(roots)) + int64(cap(roots))*int64(unsafe.Sizeof(root{}))
 	}
 	for _, texts := range [][]string{m.names, m.warnings} {
 		for _, text := range texts {

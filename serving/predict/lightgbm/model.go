@@ -23,7 +23,7 @@ func (f *file) model() (*Model, error) {
 		names: h.names, categorical: h.categorical,
 		objective: h.objective.name, version: h.version,
 		link: h.objective.link, sigmoid: h.objective.sigmoid,
-		trees: n, nodes: slices.Clip(f.forest.nodes), roots: make([][]uint32, h.groups),
+		trees: n, nodes: slices.Clip(f.forest.nodes), roots: make([][]root, h.groups),
 		sets: f.forest.sets, bits: f.forest.bits, lines: f.forest.lines, slopes: f.forest.slopes,
 	}
 	for i, root := range f.forest.roots { // rule 4

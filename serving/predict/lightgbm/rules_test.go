@@ -184,7 +184,7 @@ func TestLayout(t *testing.T) {
 }
 
 // exported lets cmp see into models.
-var exported = cmp.AllowUnexported(Model{}, node{}, set{}, linearLeaf{}, slope{})
+var exported = cmp.AllowUnexported(Model{}, node{}, set{}, linearLeaf{}, slope{}, root{})
 
 // Rule 5: what is averaged gets the link of its objective since v3. In v2 it does
 // not, and if 2.2.3 wrote it that is wrong, so that there is a warning.

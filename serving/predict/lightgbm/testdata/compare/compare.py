@@ -1,0 +1,50 @@
+"""Times the original LightGBM, called from Python, and our runtime on one model.
+
+    pip install lightgbm==4.7.0 numpy==1.26.4 scipy==1.11.4 && python compare.py
+
+Trains 500 trees of up to 255 leaves on 50 features, asks both for the same 2048
+rows in the same run, one thread each, and takes the best of nine rounds. The
+answers have to agree. Prints microseconds per row. Go is only needed here to run
+main.go beside this file; nothing of this is part of the tests.
+"""
+
+import pathlib
+import subprocess
+import tempfile
+import time
+
+import lightgbm as lgb
+import numpy as np
+
+rng = np.random.default_rng(5)
+x = rng.normal(size=(6000, 50))
+y = (x[:, :5].sum(axis=1) + x[:, 5] * x[:, 6] + rng.normal(size=len(x)) > 0).astype(float)
+x[rng.random(size=x.shape) < 0.05] = np.nan
+settings = {"objective": "binary", "num_leaves": 255, "min_data_in_leaf": 5, "learning_rate": 0.05, "num_threads": 1, "verbose": -1, "seed": 1}
+rows = rng.normal(size=(2048, 50))
+rows[rng.random(size=rows.shape) < 0.05] = np.nan
+
+with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder)
+    lgb.train(settings, lgb.Dataset(x, label=y), num_boost_round=500).save_model(path / "model.txt")
+    (path / "rows.f64").write_bytes(rows.tobytes())
+    model = lgb.Booster(model_file=path / "model.txt")
+    original = {}
+    for size in (1, 256):
+        rounds = []
+        for _ in range(9):
+            begin = time.perf_counter()
+            for at in range(0, len(rows), size):
+                model.predict(rows[at:at + size], num_threads=1)
+            rounds.append((time.perf_counter() - begin) / len(rows))
+        original[f"rows_{size}"] = min(rounds) * 1e9
+    here = pathlib.Path(__file__).parent
+    said = subprocess.run(["go", "run", "main.go", folder], cwd=here, check=True, capture_output=True, text=True).stdout
+    ours = {key: float(value) for key, value in (line.split() for line in said.splitlines())}
+    answers = np.frombuffer((path / "answers.f64").read_bytes())
+    difference = np.abs(answers - model.predict(rows)).max()
+    assert difference < 1e-12, difference
+    print(f"model {(path / 'model.txt').stat().st_size / 1e6:.1f} MB, read at {ours['read_mb_per_s']:.0f} MB/s; largest difference {difference:.1e}")
+    for size in (1, 256):
+        a, b = original[f"rows_{size}"] / 1e3, ours[f"rows_{size}"] / 1e3
+        print(f"{size} rows at once: LightGBM {lgb.__version__} from Python {a:.1f} us a row, ours {b:.1f} us, {a / b:.1f} times as fast")
