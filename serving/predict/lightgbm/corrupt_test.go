@@ -43,7 +43,7 @@ func answerOrRefuse(t *testing.T, file []byte) {
 func small(tb testing.TB) []fixture {
 	tb.Helper()
 	var out []fixture
-	for _, name := range []string{"2.1.2/rf", "4.7.0/categorical", "4.7.0/linear", "4.7.0/rf-multiclass"} {
+	for _, name := range []string{"2.1.2/rf", "4.7.0/categorical", "4.7.0/linear"} {
 		f := loadOne(tb, name)
 		f.file, _, _ = bytes.Cut(f.file, []byte("parameters:\n"))
 		out = append(out, f)
