@@ -183,7 +183,10 @@ func equal(t *testing.T, what string, m *Model, f fixture, want []float32, allow
 // rows are worked off.
 func TestPredictManyRows(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"3.2.0/multi-softprob.ubj", "3.2.0/multi-softmax.ubj", "3.2.0/gblinear-multi.ubj", "3.2.0/dart-multi.ubj"} {
+	for _, name := range []string{
+		"3.2.0/multi-softprob.ubj", "3.2.0/multi-softmax.ubj", "3.2.0/gblinear-multi.ubj", "3.2.0/dart-multi.ubj",
+		"3.2.0/many-trees.ubj", "3.2.0/categorical-onehot.ubj", "3.2.0/categorical-partition.ubj",
+	} {
 		f := loadOne(t, name)
 		m, err := Read(f.file)
 		if err != nil {
@@ -286,7 +289,7 @@ func TestFactsAboutTheModel(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(m, fromJSON, cmp.AllowUnexported(Model{}, node{}, categories{})); diff != "" {
+	if diff := cmp.Diff(m, fromJSON, cmp.AllowUnexported(Model{}, node{}, root{}, categories{})); diff != "" {
 		t.Errorf("the JSON file of the same model differs: %s", diff)
 	}
 }

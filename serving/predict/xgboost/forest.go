@@ -11,7 +11,7 @@ type forest struct {
 	parallel int     // num_parallel_tree
 	groups   []int32 // tree_info: the group each tree belongs to
 	indptr   []int32 // iteration_indptr
-	starts   []uint32
+	starts   []root
 	nodes    []node
 	sets     []categories
 
@@ -105,9 +105,9 @@ func (f *forest) applyWeights() {
 	for i, w := range f.weights {
 		last := len(f.nodes)
 		if i+1 < len(f.starts) {
-			last = int(f.starts[i+1])
+			last = int(f.starts[i+1].at)
 		}
-		for j := int(f.starts[i]); j < last; j++ {
+		for j := int(f.starts[i].at); j < last; j++ {
 			if n := &f.nodes[j]; n.left == 0 {
 				n.value *= w
 			}

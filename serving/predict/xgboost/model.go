@@ -81,7 +81,7 @@ func (f *file) addTrees(m *Model) error {
 	m.trees = len(t.starts)
 	m.nodes = slices.Clip(t.nodes)
 	m.sets = t.sets
-	m.roots = make([][]uint32, m.groups)
+	m.roots = make([][]root, m.groups)
 	for i, start := range t.starts {
 		group := t.groups[i]
 		m.roots[group] = append(m.roots[group], start)

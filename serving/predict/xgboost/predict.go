@@ -67,21 +67,84 @@ func (m *Model) predictBlock(dst, rows []float32, n int) {
 // addLeaves adds to each row's sum the leaf it reaches in each tree of a group, in
 // float32 and in the order of the trees: rounding is then XGBoost's (rule 1).
 func (m *Model) addLeaves(sums, rows []float32, group int) {
+	if len(sums) == 1 {
+		sums[0] = m.addToOne(sums[0], m.roots[group], rows)
+		return
+	}
+	width := m.features
 	for _, root := range m.roots[group] {
-		for i := range sums {
-			sums[i] += m.leaf(root, rows[i*m.features:(i+1)*m.features])
+		i := 0
+		for ; root.plain && i+4 <= len(sums); i += 4 {
+			row := rows[i*width : (i+4)*width]
+			a, b, c, d := m.fourLeaves(root.at, root.at, root.at, root.at,
+				row[:width], row[width:2*width], row[2*width:3*width], row[3*width:])
+			sums[i] += a
+			sums[i+1] += b
+			sums[i+2] += c
+			sums[i+3] += d
+		}
+		for ; i < len(sums); i++ {
+			sums[i] += m.leaf(root.at, rows[i*width:(i+1)*width])
 		}
 	}
 }
 
+// addToOne adds the leaves that one row reaches to its sum.
+func (m *Model) addToOne(sum float32, roots []root, row []float32) float32 {
+	for len(roots) > 0 {
+		if len(roots) >= 4 && roots[0].plain && roots[1].plain && roots[2].plain && roots[3].plain {
+			a, b, c, d := m.fourLeaves(roots[0].at, roots[1].at, roots[2].at, roots[3].at, row, row, row, row)
+			sum = sum + a + b + c + d
+			roots = roots[4:]
+			continue
+		}
+		sum += m.leaf(roots[0].at, row)
+		roots = roots[1:]
+	}
+	return sum
+}
+
+// fourLeaves are the values of the leaves that four ways through plain trees end
+// in: those of four rows through one tree, or of one row through four. No step
+// is a branch, so that no guess is wrong, and while one way waits for its next node
+// the processor goes on with the others.
+func (m *Model) fourLeaves(a, b, c, d uint32, rowA, rowB, rowC, rowD []float32) (float32, float32, float32, float32) {
+	nodes := m.nodes
+	for {
+		nextA, nextB := step(nodes, a, rowA), step(nodes, b, rowB)
+		nextC, nextD := step(nodes, c, rowC), step(nodes, d, rowD)
+		if (nextA^a)|(nextB^b)|(nextC^c)|(nextD^d) == 0 {
+			return nodes[a].value, nodes[b].value, nodes[c].value, nodes[d].value
+		}
+		a, b, c, d = nextA, nextB, nextC, nextD
+	}
+}
+
+// step leads from a node of a plain tree to the next one; a leaf leads to itself.
+func step(nodes []node, at uint32, row []float32) uint32 {
+	n := &nodes[at]
+	v := row[n.split&featureMask]
+	right := bit(!(v < n.value)) &^ (bit(v != v) & (n.split >> 31)) // the flag defaultLeft
+	next := n.left + right
+	if n.left == 0 {
+		next = at
+	}
+	return next
+}
+
+func bit(b bool) uint32 {
+	var n uint32
+	if b {
+		n = 1
+	}
+	return n
+}
+
 // leaf is the value of the leaf that row reaches. Read has checked that every
 // index is in range and that every way ends.
-//
-// The comparison is a branch on purpose: the processor guesses it and fetches the
-// next node meanwhile, which for one row is faster than never guessing wrong.
-func (m *Model) leaf(root uint32, row []float32) float32 {
+func (m *Model) leaf(at uint32, row []float32) float32 {
 	nodes := m.nodes
-	n := &nodes[root]
+	n := &nodes[at]
 	for n.left != 0 {
 		v := row[n.split&featureMask]
 		right := uint32(0)

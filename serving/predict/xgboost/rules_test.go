@@ -235,7 +235,7 @@ func TestFormatsInOtherSpellings(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if diff := cmp.Diff(want, got, cmp.AllowUnexported(Model{}, node{}, categories{})); diff != "" {
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(Model{}, node{}, root{}, categories{})); diff != "" {
 			t.Errorf("%s: another model: %s", name, diff)
 		}
 	}

@@ -17,6 +17,12 @@ const (
 	featureMask uint32 = 1<<30 - 1
 )
 
+// root is where a tree begins. A plain one has no splits for categories.
+type root struct {
+	at    uint32 // in Model.nodes
+	plain bool
+}
+
 // deletedFeature is the split index that pruning leaves in a node it cut off (rule 10).
 const deletedFeature = 1<<31 - 1
 
@@ -152,6 +158,7 @@ func (f *forest) add(t *tree) error {
 	clear(parents)
 	f.parents = parents
 	order := append(f.order[:0], 0)
+	plain := true
 	f.nodes = slices.Grow(f.nodes, t.nodes)
 	for i := 0; i < len(order); i++ {
 		at := int(order[i])
@@ -177,11 +184,12 @@ func (f *forest) add(t *tree) error {
 			return err
 		}
 		n.left = base + uint32(len(order))
+		plain = plain && n.split&categorical == 0
 		f.nodes = append(f.nodes, n)
 		order = append(order, left, right)
 	}
 	f.order = order
-	f.starts = append(f.starts, base)
+	f.starts = append(f.starts, root{base, plain})
 	return nil
 }
 

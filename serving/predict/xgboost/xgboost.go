@@ -42,7 +42,7 @@ type Model struct {
 	// Trees. Those of one group are summed in the order of the file.
 	trees int
 	nodes []node
-	roots [][]uint32 // by group: the index in nodes of each tree's root
+	roots [][]root // by group
 	sets  []categories
 
 	// Instead of trees, for booster gblinear: feature*groups + group, biases last.
@@ -85,7 +85,7 @@ func (m *Model) MemoryBytes() int64 {
 		int64(cap(m.nodes))*int64(unsafe.Sizeof(node{})) +
 		int64(cap(m.base)+cap(m.weights))*int64(unsafe.Sizeof(float32(0)))
 	for _, roots := range m.roots {
-		bytes += int64(unsafe.Sizeof(roots)) + int64(cap(roots))*int64(unsafe.Sizeof(uint32(0)))
+		bytes += int64(unsafe.Sizeof(roots)) + int64(cap(roots))*int64(unsafe.Sizeof(root{}))
 	}
 	for _, set := range m.sets {
 		bytes += set.memoryBytes()
