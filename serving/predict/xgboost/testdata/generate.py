@@ -4,6 +4,7 @@ The Go tests never need Python: what this script writes is committed. Run it
 again only to add a case, once per XGBoost line that is covered, each in a
 virtual environment of its own, from this folder:
 
+    pip install xgboost==1.0.2 numpy==1.26.4 scipy==1.11.4 && python generate.py
     pip install xgboost==1.2.1 "numpy<1.24" "scipy<1.11" && python generate.py
     pip install xgboost==1.7.6 "numpy<2" scipy           && python generate.py
     pip install xgboost==2.1.4 numpy scipy               && python generate.py
