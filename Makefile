@@ -13,7 +13,7 @@ CHAOS_SECONDS ?= 300
 GROWTH        ?= 1:10000,1000:10000,1:1000000,1000:1000000,100000:1000000
 
 .DEFAULT_GOAL := help
-.PHONY: help build test ci lint format generate bench bench-growth fuzz chaos fixtures
+.PHONY: help build test ci lint format generate bench bench-growth fuzz chaos fixtures compare
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ chaos: ## kill processes at random for CHAOS_SECONDS=300; CHAOS_SEED=n chooses a
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	CHAOS_SECONDS=$(CHAOS_SECONDS) CHAOS_SEED=$(CHAOS_SEED) $(GO) test -run '^TestChaos$$' -v -count=1 -timeout 0 ./cmd/slipway 2>&1 | tee "$$log"; \
 	grep '^chaos: ' "$$log" | tail -n 1; grep -q '^ok' "$$log"
+
+compare: ## time the runtimes against the XGBoost and LightGBM that $(PYTHON) has
+	$(PYTHON) serving/predict/xgboost/testdata/compare/compare.py
+	$(PYTHON) serving/predict/lightgbm/testdata/compare/compare.py
 
 fixtures: ## write the model fixtures again with the XGBoost and LightGBM that $(PYTHON) has; see the scripts
 	$(PYTHON) serving/predict/xgboost/testdata/generate.py

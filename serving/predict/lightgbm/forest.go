@@ -154,11 +154,11 @@ func (f *forest) addParts(t *tree, h *header) (firstSet, firstLine uint32, err e
 		return firstSet, firstLine, nil
 	}
 	next := uint32(len(f.slopes))
-	for i, feature := range t.slopeOf {
+	for i, feature := range t.slopeFeature {
 		if feature < 0 || int(feature) >= h.features {
 			return 0, 0, under("leaf_features", underIndex(i, wrong("feature %d: the model has %d features", feature, h.features)))
 		}
-		f.slopes = append(f.slopes, slope{t.slopeness[i], uint32(feature)})
+		f.slopes = append(f.slopes, slope{t.slopeFactor[i], uint32(feature)})
 	}
 	for i, constant := range t.constant {
 		count := uint32(t.terms[i])

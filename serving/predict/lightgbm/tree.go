@@ -17,11 +17,11 @@ type tree struct {
 	bits       []uint32
 
 	// Of a linear tree (rule 7): the models of the leaves one after the other.
-	linear    bool
-	constant  []float64
-	terms     []int32 // how many of the next two belong to each leaf
-	slopeOf   []int32 // features
-	slopeness []float64
+	linear       bool
+	constant     []float64
+	terms        []int32 // how many of the next two belong to each leaf
+	slopeFeature []int32 // features
+	slopeFactor  []float64
 }
 
 // The bits of decision_type (rule 1).
@@ -137,9 +137,9 @@ func (t *tree) readLinear(b part) (err error) {
 		}
 		sum += int(n)
 	}
-	if t.slopeOf, err = list(b, t.slopeOf, "leaf_features", sum, parseInt); err != nil {
+	if t.slopeFeature, err = list(b, t.slopeFeature, "leaf_features", sum, parseInt); err != nil {
 		return err
 	}
-	t.slopeness, err = list(b, t.slopeness, "leaf_coeff", sum, parseFloat)
+	t.slopeFactor, err = list(b, t.slopeFactor, "leaf_coeff", sum, parseFloat)
 	return err
 }
