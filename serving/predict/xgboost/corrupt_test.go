@@ -24,12 +24,25 @@ func answerOrRefuse(t *testing.T, file []byte) {
 	if m.NumFeatures() > 1<<12 || m.NumOutputs() > 1<<12 {
 		return // allowed, but too slow to ask often
 	}
-	rows := make([]float32, 3*m.NumFeatures())
-	for i := range m.NumFeatures() {
-		rows[i], rows[2*m.NumFeatures()+i] = float32(math.NaN()), 1e9
+	features, outputs := m.NumFeatures(), m.NumOutputs()
+	const rows = 5 // four go through a tree at once, and one alone
+	all := make([]float32, rows*features)
+	for i := range features {
+		all[i], all[2*features+i], all[3*features+i] = float32(math.NaN()), 1e9, -1
 	}
-	if err := m.Predict(make([]float32, 3*m.NumOutputs()), rows); err != nil {
+	answers, one := make([]float32, rows*outputs), make([]float32, outputs)
+	if err := m.Predict(answers, all); err != nil {
 		t.Fatal(err)
+	}
+	for i := range rows {
+		if err := m.Predict(one, all[i*features:(i+1)*features]); err != nil {
+			t.Fatal(err)
+		}
+		for j, v := range one {
+			if together := answers[i*outputs+j]; v != together && (v == v || together == together) {
+				t.Fatalf("row %d: %v alone, %v with others", i, v, together)
+			}
+		}
 	}
 	if m.MemoryBytes() <= 0 {
 		t.Fatalf("got %d bytes of memory", m.MemoryBytes())
