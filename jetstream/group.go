@@ -71,7 +71,8 @@ func (c *committer) commit(ctx context.Context, m guarded) verdict {
 	if int64(len(m.body)+headerRoom) > c.js.Conn().MaxPayload() {
 		return c.publish(ctx, m) // it would be refused, and a group with it
 	}
-	if place := c.enter(m); place != nil {
+	place, beside := c.enter(m)
+	if place != nil {
 		select {
 		case told := <-place.told:
 			if told != nil {
@@ -85,24 +86,26 @@ func (c *committer) commit(ctx context.Context, m guarded) verdict {
 				return *told
 			}
 		}
+		beside = 0
 	}
 	began := time.Now()
 	result := c.publish(ctx, m)
-	c.wentAlone(time.Since(began), result.kept) //nolint:contextcheck // the group that may go next belongs to none of its members
+	c.wentAlone(time.Since(began), beside, result.kept) //nolint:contextcheck // the group that may go next belongs to none of its members
 	return result
 }
 
-// enter is the place of m in the queue; nil: it goes alone, at once.
-func (c *committer) enter(m guarded) *waiting {
+// enter is the place of m in the queue; nil: it goes alone, at once, beside so
+// many on their way, itself included.
+func (c *committer) enter(m guarded) (place *waiting, beside int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.grouping && len(c.queue) == 0 && c.alone < c.cost.worth() {
 		c.alone++
-		return nil
+		return nil, c.alone
 	}
-	place := &waiting{message: m, told: make(chan *verdict, 1)}
+	place = &waiting{message: m, told: make(chan *verdict, 1)}
 	c.queue = append(c.queue, place)
-	return place
+	return place, 0
 }
 
 // leave takes a message out of the queue, if it is still there.
@@ -116,12 +119,13 @@ func (c *committer) leave(place *waiting) bool {
 	return i >= 0
 }
 
-// wentAlone notes that a message is stored, or not, and lets others go.
-func (c *committer) wentAlone(took time.Duration, well bool) {
+// wentAlone notes that a message is stored, or not, and lets others go. beside
+// is 0 when it was let go by others.
+func (c *committer) wentAlone(took time.Duration, beside int, well bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if well && c.alone == 1 && !c.grouping {
-		c.cost.alone(took)
+	if well && beside > 0 && !c.grouping {
+		c.cost.alone(took / time.Duration(beside))
 	}
 	c.alone--
 	c.dispatch()
@@ -254,18 +258,23 @@ func (m guarded) msg(stream string) *nats.Msg {
 	return &nats.Msg{Subject: m.subject, Header: header, Data: m.body}
 }
 
-// cost is what it takes to store one message alone, and a group: the least time
-// seen, since more is the load of the machine and no property of the broker.
+// cost is what it takes the broker to store one message alone, on average, and a
+// group, at least.
 type cost struct{ one, many time.Duration }
 
-func (c *cost) alone(took time.Duration) { c.one = least(c.one, took) }
-func (c *cost) group(took time.Duration) { c.many = least(c.many, took) }
-
-func least(have, seen time.Duration) time.Duration {
-	if have == 0 {
-		return seen
+// alone notes how long one message took, divided by how many were on their way:
+// the broker stores one after the other.
+func (c *cost) alone(took time.Duration) {
+	if c.one == 0 {
+		c.one = took
 	}
-	return min(have, seen)
+	c.one += (took - c.one) / 8
+}
+
+func (c *cost) group(took time.Duration) {
+	if c.many == 0 || took < c.many {
+		c.many = took
+	}
 }
 
 // worth is how many messages have to wait for a group to be worth it: as many as

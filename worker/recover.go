@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
@@ -19,9 +20,8 @@ type History interface {
 
 // trust is in which epoch the views were held against the ledger.
 type trust struct {
-	mu      sync.Mutex
-	checked bool
-	epoch   uint64
+	mu    sync.Mutex
+	epoch atomic.Uint64 // and one; 0: never
 }
 
 // margin is how long after its event a record may be stored: longer than a
@@ -35,9 +35,12 @@ const margin = 3 * showTime
 // say which commands were carried out before. What else a stop may have cost is
 // seen when a deployment is next looked at, or by the reconciler.
 func (p *Projections) recover(ctx context.Context) error {
+	if p.trust.epoch.Load() == p.History.Epoch()+1 {
+		return nil
+	}
 	p.trust.mu.Lock()
 	defer p.trust.mu.Unlock()
-	for !p.trust.checked || p.trust.epoch != p.History.Epoch() {
+	for p.trust.epoch.Load() != p.History.Epoch()+1 {
 		epoch := p.History.Epoch()
 		p.shown.Clear()
 		p.own.Clear()
@@ -55,7 +58,7 @@ func (p *Projections) recover(ctx context.Context) error {
 		if err := p.History.Replay(ctx, span, func(m jetstream.Message) error { return p.restore(ctx, m) }); err != nil {
 			return fmt.Errorf("hold the records of operations against the ledger: %w", err)
 		}
-		p.trust.checked, p.trust.epoch = true, epoch
+		p.trust.epoch.Store(epoch + 1)
 	}
 	return nil
 }

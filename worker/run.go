@@ -85,8 +85,9 @@ type run struct {
 
 // lane is the deliveries that point to one deployment or model.
 type lane struct {
-	who   Address
-	hints []jetstream.Delivery
+	who    Address
+	hints  []jetstream.Delivery
+	newest uint64 // sequence of the newest delivery, also of one that is not held
 }
 
 // receive puts a delivery into its lane. It blocks while too many are held. Once
@@ -110,12 +111,13 @@ func (r *run) receive(d jetstream.Delivery) {
 	case d.Sequence <= r.finished[who.Fence]: // the broker does not know yet
 		r.running.Go(func() { r.settle(d, r.dispose(d, who, nil)) })
 	case l == nil:
-		l = &lane{who: who, hints: []jetstream.Delivery{d}}
+		l = &lane{who: who, hints: []jetstream.Delivery{d}, newest: d.Sequence}
 		r.lanes[who.Fence] = l
 		r.running.Go(func() { r.drive(l) })
 	case len(l.hints) < hintsKept:
-		l.hints = append(l.hints, d)
+		l.hints, l.newest = append(l.hints, d), max(l.newest, d.Sequence)
 	default: // the lane will come to it; should the process end before, it is delivered again
+		l.newest = max(l.newest, d.Sequence)
 		r.settle(d, d.Again(r.limits.AckWait))
 	}
 }
@@ -179,7 +181,8 @@ func (r *run) drive(l *lane) {
 			}
 		}
 		l.hints = left
-		if len(left) == 0 {
+		more := err == nil && l.newest > watermark
+		if !more {
 			delete(r.lanes, l.who.Fence)
 		}
 		r.mu.Unlock()
@@ -191,7 +194,7 @@ func (r *run) drive(l *lane) {
 		for _, d := range settled {
 			r.settle(d, r.dispose(d, l.who, err))
 		}
-		if len(left) == 0 {
+		if !more {
 			return
 		}
 	}

@@ -1,7 +1,12 @@
 package worker_test
 
 import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -9,6 +14,8 @@ import (
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/handlers"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/worker"
 )
 
 func natsMsg(subject string, header events.Header, body []byte) *nats.Msg {
@@ -58,5 +65,74 @@ func TestDeployReplaceInOrder(t *testing.T) {
 	want1 := []events.Outcome{events.Started, events.Validated, events.Completed}
 	if diff := cmp.Diff(want1, outcomes(s.history(), replaced)); diff != "" {
 		t.Errorf("events of the replacement (-want +got):\n%s", diff)
+	}
+}
+
+// lastLook is the commands as a worker sees them, and deliveries that it counts.
+type lastLook struct {
+	*jetstream.Commands
+	once   sync.Once
+	then   func() // when a worker has first looked for a command and found none
+	handed chan uint64
+}
+
+func (l *lastLook) Next(ctx context.Context, filter string, from uint64) (jetstream.Message, error) {
+	msg, err := l.Commands.Next(ctx, filter, from)
+	if err == nil && msg.Sequence == 0 && !strings.HasSuffix(filter, ".cancel") {
+		l.once.Do(l.then)
+	}
+	return msg, err
+}
+
+func (l *lastLook) Consume(ctx context.Context, handle func(jetstream.Delivery)) error {
+	return l.Commands.Consume(ctx, func(d jetstream.Delivery) {
+		handle(d)
+		l.handed <- d.Sequence
+	})
+}
+
+// until waits until the command with this sequence is handed to the worker.
+func (l *lastLook) until(sequence uint64) {
+	for got := uint64(0); got != sequence; got = <-l.handed {
+	}
+}
+
+// A command that is delivered after the lane of its deployment has looked for
+// the last time, when the lane holds no more deliveries, is carried out at once.
+func TestDeliveryToAFullLaneIsNotLost(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	look := &lastLook{Commands: s.commands, handed: make(chan uint64, 1024)}
+	var fill sync.Once
+	s.target.apply = func(context.Context, deployment.Name, deployment.ModelRef, uint64) error {
+		fill.Do(func() { // more than a lane holds
+			var sequence uint64
+			for i := range 40 {
+				sequence = s.publish(replaceRequest("churn", fmt.Sprint("r", i), 2+i%2))
+			}
+			look.until(sequence)
+		})
+		return nil
+	}
+	last := make(chan uint64, 1)
+	look.then = func() {
+		sequence := s.publish(replaceRequest("churn", "last", 5))
+		look.until(sequence)
+		last <- sequence
+	}
+	w := s.worker("w1")
+	w.Commands = look
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	s.publish(deployRequest("churn", "1", 1))
+	go func() {
+		ended <- w.Run(ctx, look, worker.Limits{Concurrency: 8, Window: 1024, AckWait: time.Hour, Drain: time.Second, Reconcile: time.Hour})
+	}()
+	if outcome := s.outcomeOf(<-last); outcome.Outcome != events.Completed {
+		t.Errorf("the last command is %s, want completed", outcome.Outcome)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }
