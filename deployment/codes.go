@@ -34,10 +34,12 @@ const (
 	CodeMissingField Code = "missing_field"
 	CodeUnknownField Code = "unknown_field"
 	CodeUnknownEnum  Code = "unknown_enum"
+	CodeEmptyUpdate  Code = "empty_update"
 
 	// The state does not allow it.
 	CodeDeploymentExists   Code = "deployment_exists"
 	CodeDeploymentNotFound Code = "deployment_not_found"
+	CodeDeploymentFailed   Code = "deployment_failed"
 	CodeModelExists        Code = "model_exists"
 	CodeModelNotFound      Code = "model_not_found"
 	CodeIsCurrentModel     Code = "is_current_model"
@@ -72,7 +74,7 @@ func (c Code) Class() Class {
 	switch c {
 	case CodeDeploymentNotFound, CodeModelNotFound, CodeCommandNotFound:
 		return ClassNotFound
-	case CodeDeploymentExists, CodeModelExists, CodeIsCurrentModel, CodeIDReused, CodeCommandFinished:
+	case CodeDeploymentExists, CodeDeploymentFailed, CodeModelExists, CodeIsCurrentModel, CodeIDReused, CodeCommandFinished:
 		return ClassConflict
 	case CodeURLNotAllowed:
 		return ClassForbidden

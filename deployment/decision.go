@@ -40,6 +40,7 @@ type Decision struct {
 	Effects     []Effect     // what has to be made true before the command has completed
 	Registered  *Model       // the model this command brought in
 	Replacement *Replacement // of the model that served
+	Drift       *DriftChange // of what drift is computed for
 }
 
 // Effect is something that has to be made true outside of the ledger. Effects
@@ -59,6 +60,13 @@ type Replacement struct {
 	NewModel   Name   `json:"newModel"`
 	Reason     Reason `json:"reason"`
 	ReasonText string `json:"reasonText,omitempty"`
+}
+
+// DriftChange is what is computed of drift before and after a command that is
+// about it; both are equal when nothing had to change (datarobot.md R19).
+type DriftChange struct {
+	Before DriftTracking `json:"before"`
+	After  DriftTracking `json:"after"`
 }
 
 // Reason is why a model is replaced, in DataRobot's words (datarobot.md R9).

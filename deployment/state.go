@@ -8,6 +8,7 @@ type State struct {
 	Name          Name          `json:"name"`
 	Label         string        `json:"label"`
 	Description   *string       `json:"description"`
+	Importance    Importance    `json:"importance,omitempty"` // absent: deployed before there was one
 	Status        Status        `json:"status"`
 	Model         *ModelRef     `json:"model"`              // what serves now
 	Target        *ModelRef     `json:"target,omitempty"`   // what is being rolled out, while it is
@@ -33,6 +34,23 @@ const (
 	StatusReplacing Status = "replacing"
 	StatusFailed    Status = "failed"
 )
+
+// Importance is how much depends on a deployment, in DataRobot's words
+// (datarobot.md section 3 and T2).
+type Importance string
+
+// The importances.
+const (
+	ImportanceCritical Importance = "CRITICAL"
+	ImportanceHigh     Importance = "HIGH"
+	ImportanceModerate Importance = "MODERATE" // unless the command says otherwise
+	ImportanceLow      Importance = "LOW"
+)
+
+// Importances are all of them, the most important one first.
+func Importances() []Importance {
+	return []Importance{ImportanceCritical, ImportanceHigh, ImportanceModerate, ImportanceLow}
+}
 
 // DriftTracking says which kinds of drift are computed for a deployment. Both
 // are off for a new one (datarobot.md R18).

@@ -124,9 +124,15 @@ func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 		return
 	}
 	if !d.Changed {
-		if diff := gocmp.Diff(deployment.Decision{After: c.given}, d); diff != "" {
+		if diff := gocmp.Diff(deployment.Decision{After: c.given, Drift: d.Drift}, d); diff != "" {
 			tb.Errorf("nothing changes, and yet (-given +decision):\n%s", diff)
 		}
+		return
+	}
+	if after := d.After.Deployment; after != nil {
+		checkChange(tb, c, d, c.given.Deployment, after)
+	}
+	if brings := d.Registered != nil || d.Replacement != nil || c.cmd.Op == "deploy"; !brings {
 		return
 	}
 	if c.facts.Inspection == nil {
@@ -135,26 +141,54 @@ func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 	if d.Checks.Status() == deployment.Failing || len(d.Checks) == 0 {
 		tb.Errorf("accepted with checks %v", d.Checks)
 	}
-	if before, after := c.given.Deployment, d.After.Deployment; after != nil {
+}
+
+// mayChange are the members of a deployment that a command of each operation may
+// change, besides those that every change does (datarobot.md R17).
+var mayChange = map[string][]string{
+	"replace": {"Model", "Previous", "LastFailure", "Status", "Generation"},
+	"drift":   {"DriftTracking"},
+	"update":  {"Label", "Description", "Importance"},
+}
+
+// checkChange holds for every decision that changes a deployment.
+func checkChange(tb testing.TB, c decideCase, d deployment.Decision, before, after *deployment.State) {
+	tb.Helper()
+	if after.UpdatedAt != c.cmd.At || after.UpdatedBy != c.cmd.By || after.Name != c.cmd.Name {
+		tb.Errorf("the state does not say who changed it and when: %+v", after)
+	}
+	serves := uint64(0) // changes of what is served
+	if modelOf(before) != modelOf(after) || c.cmd.Op == "replace" {
+		serves = 1
 		if len(d.Effects) != 1 || gocmp.Diff(deployment.Serve{Model: *after.Model}, d.Effects[0]) != "" {
 			tb.Errorf("effects %+v do not make %+v true", d.Effects, after.Model)
-		}
-		if before != nil && (after.Revision != before.Revision+1 || after.Generation != before.Generation+1) {
-			tb.Errorf("got revision %d and generation %d, want one more than %d and %d", after.Revision, after.Generation, before.Revision, before.Generation)
-		}
-		if after.UpdatedAt != c.cmd.At || after.UpdatedBy != c.cmd.By || after.Name != c.cmd.Name {
-			tb.Errorf("the state does not say who changed it and when: %+v", after)
 		}
 		if d.Shown == nil || d.Shown.Target == nil || d.Shown.Target.ID != after.Model.ID || d.Shown.Serves() != before.Serves() {
 			tb.Errorf("shown meanwhile: got %+v, want what served before and the target", d.Shown)
 		}
-		if c.cmd.Op == "replace" { // R17: the model changes, and nothing else
-			ignore := cmpopts.IgnoreFields(deployment.State{}, "Model", "Previous", "LastFailure", "Status", "Generation", "Revision", "UpdatedAt", "UpdatedBy")
-			if diff := gocmp.Diff(before, after, ignore); diff != "" {
-				tb.Errorf("a replacement changes more than the model (-before +after):\n%s", diff)
-			}
+	} else if len(d.Effects) > 0 || d.Shown != nil {
+		tb.Errorf("what serves does not change, and yet there are effects %+v", d.Effects)
+	}
+	if before == nil {
+		return
+	}
+	if after.Revision != before.Revision+1 || after.Generation != before.Generation+serves {
+		tb.Errorf("got revision %d and generation %d after %d and %d, want %d and %d more",
+			after.Revision, after.Generation, before.Revision, before.Generation, 1, serves)
+	}
+	if may, listed := mayChange[c.cmd.Op]; listed {
+		ignore := cmpopts.IgnoreFields(deployment.State{}, append([]string{"Revision", "UpdatedAt", "UpdatedBy"}, may...)...)
+		if diff := gocmp.Diff(before, after, ignore); diff != "" {
+			tb.Errorf("%s changes more than it may (-before +after):\n%s", c.cmd.Op, diff)
 		}
 	}
+}
+
+func modelOf(s *deployment.State) deployment.Name {
+	if !s.Serves() {
+		return ""
+	}
+	return s.Model.ID
 }
 
 // thenJSON is a decision as the cases show it.
@@ -167,6 +201,7 @@ type thenJSON struct {
 	Effects     []map[string]any        `json:"effects,omitempty"`
 	Registered  deployment.Name         `json:"registered,omitempty"`
 	Replacement *deployment.Replacement `json:"replacement,omitempty"`
+	Drift       *deployment.DriftChange `json:"driftTracking,omitempty"`
 }
 
 type shownJSON struct {
@@ -182,7 +217,7 @@ type afterJSON struct {
 }
 
 func accepted(d deployment.Decision) thenJSON {
-	then := thenJSON{Changed: d.Changed, Checks: verdicts(d.Checks), Replacement: d.Replacement}
+	then := thenJSON{Changed: d.Changed, Checks: verdicts(d.Checks), Replacement: d.Replacement, Drift: d.Drift}
 	if d.Inspect != nil {
 		then.Inspect = d.Inspect.ID
 	}

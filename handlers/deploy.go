@@ -1,12 +1,17 @@
 package handlers
 
-import "github.com/slipway-ml/slipway/deployment"
+import (
+	"cmp"
+
+	"github.com/slipway-ml/slipway/deployment"
+)
 
 // Deploy is the data of a command that creates a deployment (datarobot.md R1,
 // deeploy.md D1).
 type Deploy struct {
-	Label       string  `json:"label"`
-	Description *string `json:"description,omitempty"`
+	Label       string                `json:"label"`
+	Description *string               `json:"description,omitempty"`
+	Importance  deployment.Importance `json:"importance,omitempty"` // "": MODERATE (datarobot.md T2)
 	ModelChoice
 }
 
@@ -28,6 +33,7 @@ func decideDeploy(before deployment.Subject, facts deployment.Facts, cmd deploym
 		return deployment.Decision{}, err
 	}
 	shown := deployment.NewState(cmd, data.Label, data.Description, model.Ref())
+	shown.Importance = cmp.Or(data.Importance, deployment.ImportanceModerate)
 	if before.Deployment != nil {
 		shown.Revision, shown.Generation = before.Deployment.Revision, before.Deployment.Generation
 	}

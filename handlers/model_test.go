@@ -20,12 +20,29 @@ type world struct {
 	models      map[deployment.Name]*deployment.Model
 	deployments map[deployment.Name]*deployment.State
 
-	serves     map[deployment.Name]int // content that serves
-	served     map[deployment.Name]int // content that served before
-	contents   map[deployment.Name]int // content of each registered id
-	changes    map[deployment.Name]uint64
+	serves     map[deployment.Name]int    // content that serves
+	served     map[deployment.Name]int    // content that served before
+	contents   map[deployment.Name]int    // content of each registered id
+	changes    map[deployment.Name]uint64 // of what serves
+	revisions  map[deployment.Name]uint64 // changes of anything
+	drift      map[deployment.Name]deployment.DriftTracking
+	known      map[deployment.Name]description // what people know it by
 	operations map[string]handlers.Operation
 	commands   int
+}
+
+// description is what people know a deployment by.
+type description struct {
+	Label, Description string // "": none
+	Importance         deployment.Importance
+}
+
+func knownBy(s *deployment.State) description {
+	k := description{Label: s.Label, Importance: s.Importance}
+	if s.Description != nil {
+		k.Description = *s.Description
+	}
+	return k
 }
 
 func content(variant int) handlers.ModelFacts {
@@ -104,7 +121,8 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 		w := &world{
 			models: map[deployment.Name]*deployment.Model{}, deployments: map[deployment.Name]*deployment.State{},
 			serves: map[deployment.Name]int{}, served: map[deployment.Name]int{}, contents: map[deployment.Name]int{},
-			changes: map[deployment.Name]uint64{}, operations: operations,
+			changes: map[deployment.Name]uint64{}, revisions: map[deployment.Name]uint64{}, known: map[deployment.Name]description{},
+			drift: map[deployment.Name]deployment.DriftTracking{}, operations: operations,
 		}
 		// choose is a model for a deploy or replace, its content, and whether it is known.
 		choose := func(t *rapid.T) (choice handlers.ModelChoice, id deployment.Name, variant int, known bool) {
@@ -121,6 +139,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			w.served[name], w.serves[name] = w.serves[name], variant
 			w.contents[id] = variant
 			w.changes[name]++
+			w.revisions[name]++
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"register": func(t *rapid.T) {
@@ -148,6 +167,55 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 				expect(t, w.carryOut(t, deployment.KindDeployment, "deploy", name, handlers.Deploy{Label: "x", ModelChoice: choice}), code)
 				if code == "" {
 					rollOut(name, id, variant)
+					w.known[name] = description{Label: "x", Importance: deployment.ImportanceModerate}
+				}
+			},
+			"update": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				var data handlers.Update
+				want := w.known[name]
+				if rapid.Bool().Draw(t, "label") {
+					want.Label = rapid.SampledFrom([]string{"x", "y"}).Draw(t, "label")
+					data.Label = &want.Label
+				}
+				if rapid.Bool().Draw(t, "description") {
+					want.Description = rapid.SampledFrom([]string{"", "d", "e"}).Draw(t, "description")
+					data.Description = handlers.OptionalText{Given: true, Value: &want.Description}
+				}
+				if rapid.Bool().Draw(t, "importance") {
+					want.Importance = rapid.SampledFrom(deployment.Importances()).Draw(t, "importance")
+					data.Importance = &want.Importance
+				}
+				var code deployment.Code
+				if w.serves[name] == 0 {
+					code = deployment.CodeDeploymentNotFound
+				}
+				expect(t, w.carryOut(t, deployment.KindDeployment, "update", name, data), code)
+				if code == "" && want != w.known[name] {
+					w.known[name] = want
+					w.revisions[name]++
+				}
+			},
+			"drift": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				var data handlers.Drift
+				want := w.drift[name]
+				if rapid.Bool().Draw(t, "target") {
+					want.TargetDrift.Enabled = rapid.Bool().Draw(t, "enabled")
+					data.TargetDriftEnabled = &want.TargetDrift.Enabled
+				}
+				if rapid.Bool().Draw(t, "feature") {
+					want.FeatureDrift.Enabled = rapid.Bool().Draw(t, "enabled")
+					data.FeatureDriftEnabled = &want.FeatureDrift.Enabled
+				}
+				var code deployment.Code
+				if w.serves[name] == 0 {
+					code = deployment.CodeDeploymentNotFound
+				}
+				expect(t, w.carryOut(t, deployment.KindDeployment, "drift", name, data), code)
+				if code == "" && want != w.drift[name] {
+					w.drift[name] = want
+					w.revisions[name]++
 				}
 			},
 			"replace": func(t *rapid.T) {
@@ -169,10 +237,11 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				for name, state := range w.deployments {
-					got := map[string]any{"serves": state.Model.Digest, "status": state.Status, "revision": state.Revision, "generation": state.Generation, "previous": state.Previous != nil}
+					got := map[string]any{"serves": state.Model.Digest, "status": state.Status, "revision": state.Revision, "generation": state.Generation, "previous": state.Previous != nil, "known": knownBy(state), "drift": state.DriftTracking}
 					want := map[string]any{
 						"serves": content(w.serves[name]).Artifact.Digest, "status": deployment.StatusActive,
-						"revision": w.changes[name], "generation": w.changes[name], "previous": w.served[name] != 0,
+						"revision": w.revisions[name], "generation": w.changes[name], "previous": w.served[name] != 0,
+						"known": w.known[name], "drift": w.drift[name],
 					}
 					if diff := cmp.Diff(want, got); diff != "" {
 						t.Fatalf("%s (-oracle +state):\n%s", name, diff)

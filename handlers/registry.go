@@ -20,6 +20,8 @@ func All() []Operation {
 	return []Operation{
 		register(),
 		deploy(),
+		update(),
+		drift(),
 		replace(),
 		cancel(),
 	}

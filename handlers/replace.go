@@ -18,10 +18,9 @@ func replace() Operation {
 
 // decideReplace changes the model and nothing else (datarobot.md R17).
 func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deployment.Command, data Replace) (deployment.Decision, error) {
-	state := before.Deployment
-	if !state.Serves() {
-		return deployment.Decision{}, deployment.Reject(deployment.CodeDeploymentNotFound, "",
-			"deployment %q does not exist: deploy it first", cmd.Name)
+	state, err := active(before, cmd)
+	if err != nil {
+		return deployment.Decision{}, err
 	}
 	model, registered, err := data.resolve(facts)
 	if err != nil {

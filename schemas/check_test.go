@@ -191,6 +191,13 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 			deploy, `{"label":"Churn","modelId":"churn-v1","model":` + model + `}`,
 			[]schemas.Finding{{"", "oneOf", "expected exactly one of modelId, model"}},
 		},
+		"anyOf, none": {
+			"dev.slipway.deployment.update.requested.v1", `{}`,
+			[]schemas.Finding{{"", "anyOf", "expected at least one of label, description, importance"}},
+		},
+		"anyOf, two": {
+			"dev.slipway.deployment.update.requested.v1", `{"label":"Churn","description":null}`, nil,
+		},
 		"oneOf, none, nested": {
 			replace, `{"reason":"OTHER","model":` + with(t, `"object":"churn/v1.ubj",`, "") + `}`,
 			[]schemas.Finding{{"model.artifact", "oneOf", "expected exactly one of model.artifact.url, model.artifact.object"}},

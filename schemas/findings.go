@@ -29,7 +29,7 @@ func (s *Set) findings(err error, value any) []Finding {
 		}
 		return []Finding{{Keyword: "schema", Message: err.Error()}}
 	}
-	c := collector{oneOf: s.oneOf, value: value, printer: message.NewPrinter(language.English)}
+	c := collector{oneOf: s.oneOf, anyOf: s.anyOf, value: value, printer: message.NewPrinter(language.English)}
 	c.collect(invalid)
 	slices.SortStableFunc(c.found, func(a, b Finding) int { return strings.Compare(a.Path, b.Path) })
 	return slices.Compact(c.found)
@@ -37,6 +37,7 @@ func (s *Set) findings(err error, value any) []Finding {
 
 type collector struct {
 	oneOf   map[string][]string
+	anyOf   map[string][]string
 	value   any
 	printer *message.Printer
 	found   []Finding
@@ -60,6 +61,12 @@ func (c *collector) collect(e *jsonschema.ValidationError) {
 	case *kind.OneOf:
 		if names := c.oneOf[e.SchemaURL]; names != nil {
 			c.add(at, "oneOf", fmt.Sprintf("expected exactly one of %s", strings.Join(prefixed(at, names), ", ")))
+			return
+		}
+		c.collectAll(e.Causes)
+	case *kind.AnyOf:
+		if names := c.anyOf[e.SchemaURL]; names != nil {
+			c.add(at, "anyOf", fmt.Sprintf("expected at least one of %s", strings.Join(prefixed(at, names), ", ")))
 			return
 		}
 		c.collectAll(e.Causes)
@@ -94,21 +101,22 @@ func (c *collector) collectAll(causes []*jsonschema.ValidationError) {
 }
 
 // alternatives finds, in a schema document, the members of which a oneOf wants
-// exactly one: a oneOf whose branches say nothing but that a member is required.
-func alternatives(location string, node any, found map[string][]string) {
+// exactly one, or an anyOf at least one: those whose branches say nothing but
+// that a member is required.
+func alternatives(location, keyword string, node any, found map[string][]string) {
 	switch node := node.(type) {
 	case map[string]any:
-		if branches, ok := node["oneOf"].([]any); ok {
+		if branches, ok := node[keyword].([]any); ok {
 			if names := onlyRequired(branches); names != nil {
 				found[location] = names
 			}
 		}
 		for key, child := range node {
-			alternatives(location+"/"+key, child, found)
+			alternatives(location+"/"+key, keyword, child, found)
 		}
 	case []any:
 		for i, child := range node {
-			alternatives(fmt.Sprintf("%s/%d", location, i), child, found)
+			alternatives(fmt.Sprintf("%s/%d", location, i), keyword, child, found)
 		}
 	}
 }

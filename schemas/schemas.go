@@ -29,6 +29,7 @@ const Base = "https://slipway.dev/schemas/"
 type Set struct {
 	byFile map[string]*jsonschema.Schema
 	oneOf  map[string][]string // location of a schema: the members of which it wants exactly one
+	anyOf  map[string][]string // location of a schema: the members of which it wants at least one
 }
 
 // Load compiles the embedded schemas. Its error is a defect of the program.
@@ -37,7 +38,7 @@ func Load() (*Set, error) {
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
 	compiler.UseLoader(jsonschema.SchemeURLLoader{}) // nothing is ever fetched
-	set := &Set{byFile: make(map[string]*jsonschema.Schema), oneOf: make(map[string][]string)}
+	set := &Set{byFile: make(map[string]*jsonschema.Schema), oneOf: make(map[string][]string), anyOf: make(map[string][]string)}
 	names, err := fs.Glob(Files, "*.json")
 	if err != nil {
 		return nil, fmt.Errorf("schemas: %w", err)
@@ -54,7 +55,8 @@ func Load() (*Set, error) {
 		if err := compiler.AddResource(Base+name, document); err != nil {
 			return nil, fmt.Errorf("schema %s: %w", name, err)
 		}
-		alternatives(Base+name+"#", document, set.oneOf)
+		alternatives(Base+name+"#", "oneOf", document, set.oneOf)
+		alternatives(Base+name+"#", "anyOf", document, set.anyOf)
 	}
 	for _, name := range names {
 		schema, err := compiler.Compile(Base + name)

@@ -76,7 +76,7 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 	if err == nil {
 		err = a.commit(ctx, events.Completed, decision.After, Data{
 			Changed: &decision.Changed, Checks: decision.Checks,
-			Registered: decision.Registered, Replacement: decision.Replacement,
+			Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift,
 		})
 		if !errors.Is(err, jetstream.ErrTooLarge) {
 			return err

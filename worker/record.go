@@ -23,18 +23,19 @@ type Data struct {
 	Deployment *deployment.State `json:"deployment,omitempty"`
 	Model      *deployment.Model `json:"model,omitempty"`
 
-	Status      deployment.CheckStatus  `json:"status,omitempty"`      // validated
-	Checks      deployment.Checks       `json:"checks,omitempty"`      // validated, completed, rejected
-	Message     string                  `json:"message,omitempty"`     // validated, progress
-	NextAt      *time.Time              `json:"nextAt,omitempty"`      // retrying
-	Changed     *bool                   `json:"changed,omitempty"`     // completed
-	Registered  *deployment.Model       `json:"registered,omitempty"`  // completed
-	Replacement *deployment.Replacement `json:"replacement,omitempty"` // completed
-	Failure     *Failure                `json:"failure,omitempty"`     // rejected, failed, retrying
-	Raw         *Raw                    `json:"raw,omitempty"`         // rejected, what could not be read
-	Original    *Original               `json:"original,omitempty"`    // duplicate
-	ExpiredAt   *time.Time              `json:"expiredAt,omitempty"`   // expired
-	CancelledBy *CancelledBy            `json:"cancelledBy,omitempty"` // cancelled
+	Status      deployment.CheckStatus  `json:"status,omitempty"`        // validated
+	Checks      deployment.Checks       `json:"checks,omitempty"`        // validated, completed, rejected
+	Message     string                  `json:"message,omitempty"`       // validated, progress
+	NextAt      *time.Time              `json:"nextAt,omitempty"`        // retrying
+	Changed     *bool                   `json:"changed,omitempty"`       // completed
+	Registered  *deployment.Model       `json:"registered,omitempty"`    // completed
+	Replacement *deployment.Replacement `json:"replacement,omitempty"`   // completed
+	Drift       *deployment.DriftChange `json:"driftTracking,omitempty"` // completed
+	Failure     *Failure                `json:"failure,omitempty"`       // rejected, failed, retrying
+	Raw         *Raw                    `json:"raw,omitempty"`           // rejected, what could not be read
+	Original    *Original               `json:"original,omitempty"`      // duplicate
+	ExpiredAt   *time.Time              `json:"expiredAt,omitempty"`     // expired
+	CancelledBy *CancelledBy            `json:"cancelledBy,omitempty"`   // cancelled
 
 	Ledger Thread `json:"ledger"`
 }

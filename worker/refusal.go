@@ -129,6 +129,8 @@ func schemaCode(keyword string) deployment.Code {
 		return deployment.CodeUnknownField
 	case "enum", "const":
 		return deployment.CodeUnknownEnum
+	case "anyOf": // of members none of which is required
+		return deployment.CodeEmptyUpdate
 	default:
 		return deployment.CodeInvalidField
 	}

@@ -192,8 +192,11 @@ func (p *page) operation(s sample) {
 	if p.err != nil {
 		return
 	}
-	if alternatives := exactlyOne(root); alternatives != "" {
+	if alternatives := oneRequired(root.OneOf, "and"); alternatives != "" {
 		p.say("Exactly one of %s is given.\n", alternatives)
+	}
+	if alternatives := oneRequired(root.AnyOf, "or"); alternatives != "" {
+		p.say("At least one of %s is given.\n", alternatives)
 	}
 	p.say("A command, published on `%s`:\n", jetstream.CommandSubject(typ.Kind, s.name, s.Op))
 	p.json(s.command)

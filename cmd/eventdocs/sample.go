@@ -80,7 +80,7 @@ func samples(set *schemas.Set) ([]sample, error) {
 			},
 			Worker: "w-dg2whahgkwk6", Attempt: 1,
 			Deployment: decision.After.Deployment, Model: decision.After.Model,
-			Checks: decision.Checks, Changed: &decision.Changed, Registered: decision.Registered, Replacement: decision.Replacement,
+			Checks: decision.Checks, Changed: &decision.Changed, Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift,
 		}
 		recent[operation.Kind] = append(recent[operation.Kind], fmt.Sprintf("%s:%s:%s:%d", cmd.Token(), events.Completed, cmd.Digest(), sequence))
 		if s.begins { // started, validated

@@ -26,6 +26,7 @@ type schema struct {
 	Required   []string  `json:"required"`
 	Items      *schema   `json:"items"`
 	OneOf      []*schema `json:"oneOf"`
+	AnyOf      []*schema `json:"anyOf"` // of members only
 
 	AdditionalProperties  *orFalse `json:"additionalProperties"`
 	UnevaluatedProperties *orFalse `json:"unevaluatedProperties"`
@@ -224,7 +225,7 @@ func (l library) member(name string, s *schema, required bool) ([]row, error) {
 	if description == "" && section(s) == "" {
 		description = is.Description
 	}
-	if alternatives := exactlyOne(is); alternatives != "" && section(s) == "" {
+	if alternatives := oneRequired(is.OneOf, "and"); alternatives != "" && section(s) == "" {
 		description = strings.TrimSpace(description + " Exactly one of " + alternatives + ".")
 	}
 	rows := []row{{member: name, kind: kind, description: description}}
@@ -251,16 +252,17 @@ func section(s *schema) string {
 	return ""
 }
 
-// exactlyOne are the members of which s wants exactly one, "" if it does not.
-func exactlyOne(s *schema) string {
+// oneRequired are the members of which branches want one each, joined by word;
+// "" if they say anything else.
+func oneRequired(branches []*schema, word string) string {
 	var names []string
-	for _, branch := range s.OneOf {
+	for _, branch := range branches {
 		if len(branch.Required) != 1 || len(branch.Type) > 0 || branch.Ref != "" {
 			return ""
 		}
 		names = append(names, "`"+branch.Required[0]+"`")
 	}
-	return strings.Join(names, " and ")
+	return strings.Join(names, " "+word+" ")
 }
 
 // kind says what values fit s.

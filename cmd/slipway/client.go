@@ -241,16 +241,7 @@ func (e entry) detail() string {
 	case events.Retrying:
 		return fmt.Sprintf("%s; next attempt at %s", e.Failure.Message, e.NextAt.Format(time.RFC3339))
 	case events.Completed:
-		switch {
-		case e.Changed != nil && !*e.Changed:
-			return "it was so already"
-		case e.Replacement != nil:
-			return fmt.Sprintf("%s -> %s (%s)", e.Replacement.OldModel, e.Replacement.NewModel, e.Replacement.Reason)
-		case e.Deployment != nil && e.Deployment.Model != nil:
-			return "serves " + string(e.Deployment.Model.ID)
-		default:
-			return "registered"
-		}
+		return e.completed()
 	case events.Rejected, events.Failed:
 		return fmt.Sprintf("%s: %s", e.Failure.Code, e.Failure.Message)
 	case events.Duplicate:

@@ -32,9 +32,10 @@ func (r *registerCmd) Run(ctx context.Context, p *program) error {
 }
 
 type deployCmd struct {
-	Name        string  `arg:"" help:"Name of the deployment, e.g. churn."`
-	Label       string  `required:"" help:"Name for people."`
-	Description *string `help:"Free text."`
+	Name        string                `arg:"" help:"Name of the deployment, e.g. churn."`
+	Label       string                `required:"" help:"Name for people."`
+	Description *string               `help:"Free text."`
+	Importance  deployment.Importance `help:"How much depends on it: CRITICAL, HIGH, MODERATE or LOW. Default: MODERATE."`
 	modelChoice
 	Wait waiting `embed:"" prefix:"command-"`
 }
@@ -51,7 +52,7 @@ func (d *deployCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return p.submit(ctx, c, d.Wait, deployment.KindDeployment, d.Name, "deploy",
-		handlers.Deploy{Label: d.Label, Description: d.Description, ModelChoice: choice})
+		handlers.Deploy{Label: d.Label, Description: d.Description, Importance: d.Importance, ModelChoice: choice})
 }
 
 type replaceCmd struct {

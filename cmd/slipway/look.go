@@ -71,6 +71,7 @@ func deploymentFields(d worker.DeploymentView) [][2]string {
 		{"name", string(d.Name)},
 		{"label", d.Label},
 		{"description", text(d.Description)},
+		{"importance", string(d.Importance)},
 		{"status", string(d.Status)},
 		{"model", describe(d.Model)},
 		{"target", describe(d.Target)},

@@ -48,6 +48,8 @@ type cli struct {
 	Register registerCmd `cmd:"" help:"Register a model."`
 	Deploy   deployCmd   `cmd:"" help:"Create a deployment and serve a model from it."`
 	Replace  replaceCmd  `cmd:"" help:"Serve another model from a deployment, without interruption."`
+	Update   updateCmd   `cmd:"" help:"Change label, description or importance of a deployment."`
+	Drift    driftCmd    `cmd:"" help:"Switch the computing of drift on or off."`
 	Cancel   cancelCmd   `cmd:"" help:"End a command that is queued or running."`
 	Get      getCmd      `cmd:"" help:"Show one deployment."`
 	List     listCmd     `cmd:"" help:"List deployments, models or prediction servers."`

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/handlers"
+)
+
+// change publishes a command about a deployment that needs nothing but its data.
+func (p *program) change(ctx context.Context, w waiting, name, op string, data any) error {
+	c, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return p.submit(ctx, c, w, deployment.KindDeployment, name, op, data)
+}
+
+type updateCmd struct {
+	Name        string                 `arg:"" help:"Name of the deployment."`
+	Label       *string                `help:"New name for people."`
+	Description *string                `help:"New free text; an empty one clears it."`
+	Importance  *deployment.Importance `help:"How much depends on it: CRITICAL, HIGH, MODERATE or LOW."`
+	Wait        waiting                `embed:"" prefix:"command-"`
+}
+
+// Run changes label, description or importance.
+func (u *updateCmd) Run(ctx context.Context, p *program) error {
+	if u.Label == nil && u.Description == nil && u.Importance == nil {
+		return exitf(exitUsage, "expected --label, --description or --importance: what is to change?")
+	}
+	return p.change(ctx, u.Wait, u.Name, "update", handlers.Update{
+		Label: u.Label, Description: handlers.OptionalText{Given: u.Description != nil, Value: u.Description}, Importance: u.Importance,
+	})
+}
+
+type driftCmd struct {
+	Name    string  `arg:"" help:"Name of the deployment."`
+	Target  *bool   `negatable:"" help:"Compute drift of what the model predicts."`
+	Feature *bool   `negatable:"" help:"Compute drift of what it is given."`
+	Wait    waiting `embed:"" prefix:"command-"`
+}
+
+// Run switches the computing of drift on or off.
+func (d *driftCmd) Run(ctx context.Context, p *program) error {
+	if d.Target == nil && d.Feature == nil {
+		return exitf(exitUsage, "expected --target, --no-target, --feature or --no-feature: what is to change?")
+	}
+	return p.change(ctx, d.Wait, d.Name, "drift", handlers.Drift{TargetDriftEnabled: d.Target, FeatureDriftEnabled: d.Feature})
+}

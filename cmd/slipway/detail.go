@@ -1,0 +1,43 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+)
+
+// completed says in one line what is so now.
+func (e entry) completed() string {
+	switch {
+	case e.Changed != nil && !*e.Changed:
+		return "it was so already"
+	case e.Replacement != nil:
+		return fmt.Sprintf("%s -> %s (%s)", e.Replacement.OldModel, e.Replacement.NewModel, e.Replacement.Reason)
+	case e.Drift != nil:
+		return fmt.Sprintf("target drift %s, feature drift %s", onOff(e.Drift.After.TargetDrift.Enabled), onOff(e.Drift.After.FeatureDrift.Enabled))
+	case e.Op == "update":
+		return e.known()
+	case e.Deployment != nil && e.Deployment.Model != nil:
+		return "serves " + string(e.Deployment.Model.ID)
+	default:
+		return "registered"
+	}
+}
+
+// known is what people know the deployment by.
+func (e entry) known() string {
+	parts := []string{fmt.Sprintf("label %q", e.Deployment.Label)}
+	if e.Deployment.Description != nil {
+		parts = append(parts, fmt.Sprintf("description %q", *e.Deployment.Description))
+	}
+	if e.Deployment.Importance != "" {
+		parts = append(parts, "importance "+string(e.Deployment.Importance))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func onOff(enabled bool) string {
+	if enabled {
+		return "on"
+	}
+	return "off"
+}
