@@ -40,6 +40,8 @@ const (
 	CodeDeploymentExists   Code = "deployment_exists"
 	CodeDeploymentNotFound Code = "deployment_not_found"
 	CodeDeploymentFailed   Code = "deployment_failed"
+	CodeDeploymentInactive Code = "deployment_inactive"
+	CodeAlreadyInStatus    Code = "already_in_status"
 	CodeModelExists        Code = "model_exists"
 	CodeModelNotFound      Code = "model_not_found"
 	CodeIsCurrentModel     Code = "is_current_model"
@@ -74,7 +76,7 @@ func (c Code) Class() Class {
 	switch c {
 	case CodeDeploymentNotFound, CodeModelNotFound, CodeCommandNotFound:
 		return ClassNotFound
-	case CodeDeploymentExists, CodeDeploymentFailed, CodeModelExists, CodeIsCurrentModel, CodeIDReused, CodeCommandFinished:
+	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeIDReused, CodeCommandFinished:
 		return ClassConflict
 	case CodeURLNotAllowed:
 		return ClassForbidden

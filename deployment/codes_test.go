@@ -34,6 +34,8 @@ var classes = map[string]deployment.Class{
 	"deployment_exists":             deployment.ClassConflict,
 	"deployment_not_found":          deployment.ClassNotFound,
 	"deployment_failed":             deployment.ClassConflict,
+	"deployment_inactive":           deployment.ClassConflict,
+	"already_in_status":             deployment.ClassConflict,
 	"model_exists":                  deployment.ClassConflict,
 	"model_not_found":               deployment.ClassNotFound,
 	"is_current_model":              deployment.ClassConflict,

@@ -54,6 +54,13 @@ type Serve struct{ Model ModelRef }
 
 func (Serve) effect() {}
 
+// Stop makes the deployment answer no predictions.
+type Stop struct {
+	Inactive bool // who asks is told that it is inactive, not that there is none
+}
+
+func (Stop) effect() {}
+
 // Replacement is a change of the model that serves (datarobot.md R16).
 type Replacement struct {
 	OldModel   Name   `json:"oldModel"`

@@ -21,19 +21,34 @@ type State struct {
 	CreatedBy     string        `json:"createdBy"` // CloudEvents source of the command
 	UpdatedAt     time.Time     `json:"updatedAt"`
 	UpdatedBy     string        `json:"updatedBy"`
+	DeletedAt     *time.Time    `json:"deletedAt,omitempty"`
+	DeletedBy     string        `json:"deletedBy,omitempty"`
 }
 
 // Status is the condition of a deployment.
 type Status string
 
-// The statuses. Deploying and replacing are shown while an operation runs;
-// active and failed are what it can end in.
+// The statuses. Those that end in -ing are shown while an operation runs; the
+// others are what it can end in.
 const (
 	StatusDeploying Status = "deploying"
 	StatusActive    Status = "active"
 	StatusReplacing Status = "replacing"
+	StatusStopping  Status = "stopping"
+	StatusInactive  Status = "inactive"
+	StatusLaunching Status = "launching"
 	StatusFailed    Status = "failed"
+	StatusDeleting  Status = "deleting"
+	StatusDeleted   Status = "deleted"
 )
+
+// Statuses are all of them.
+func Statuses() []Status {
+	return []Status{
+		StatusDeploying, StatusActive, StatusReplacing, StatusStopping, StatusInactive,
+		StatusLaunching, StatusFailed, StatusDeleting, StatusDeleted,
+	}
+}
 
 // Importance is how much depends on a deployment, in DataRobot's words
 // (datarobot.md section 3 and T2).
@@ -73,7 +88,27 @@ type LastFailure struct {
 }
 
 // Serves reports whether the deployment has a model that answers predictions.
-func (s *State) Serves() bool { return s != nil && s.Model != nil }
+func (s *State) Serves() bool {
+	_, serves := s.Effect().(Serve)
+	return serves
+}
+
+// Effect is what has to be true outside of the ledger for a committed state to
+// be true. Of no deployment, and of one that never served, nothing is served.
+func (s *State) Effect() Effect {
+	switch {
+	case s == nil || s.Model == nil || s.Status == StatusDeleted:
+		return Stop{}
+	case s.Status == StatusInactive:
+		return Stop{Inactive: true}
+	default:
+		return Serve{Model: *s.Model}
+	}
+}
+
+// Exists reports whether there is such a deployment: not any more when it is
+// deleted, though its history stays.
+func (s *State) Exists() bool { return s != nil && s.Status != StatusDeleted }
 
 // Clone is a copy that shares nothing with the original. The clone of nil is
 // nil.
@@ -84,6 +119,7 @@ func (s *State) Clone() *State {
 	c := *s
 	c.Model, c.Target, c.Previous = s.Model.clone(), s.Target.clone(), s.Previous.clone()
 	c.Description, c.LastFailure = clone(s.Description), clone(s.LastFailure)
+	c.DeletedAt = clone(s.DeletedAt)
 	return &c
 }
 

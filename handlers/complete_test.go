@@ -226,7 +226,7 @@ func TestEnumsInSchemasAreTheConstants(t *testing.T) {
 		{"common.v1.json", "$defs/features/items/properties/type", texts(deployment.FeatureNumeric, deployment.FeatureCategorical, deployment.FeatureBoolean)},
 		{
 			"state.v1.json", "$defs/deployment/properties/status",
-			texts(deployment.StatusDeploying, deployment.StatusActive, deployment.StatusReplacing, deployment.StatusFailed),
+			texts(deployment.Statuses()...),
 		},
 		{"state.v1.json", "$defs/checkStatus", texts(deployment.Passing, deployment.Warning, deployment.Failing)},
 		{

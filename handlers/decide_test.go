@@ -146,9 +146,12 @@ func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 // mayChange are the members of a deployment that a command of each operation may
 // change, besides those that every change does (datarobot.md R17).
 var mayChange = map[string][]string{
-	"replace": {"Model", "Previous", "LastFailure", "Status", "Generation"},
-	"drift":   {"DriftTracking"},
-	"update":  {"Label", "Description", "Importance"},
+	"delete":     {"Model", "Previous", "LastFailure", "Status", "Generation", "DeletedAt", "DeletedBy"},
+	"activate":   {"LastFailure", "Status", "Generation"},
+	"deactivate": {"Status", "Generation"},
+	"replace":    {"Model", "Previous", "LastFailure", "Status", "Generation"},
+	"drift":      {"DriftTracking"},
+	"update":     {"Label", "Description", "Importance"},
 }
 
 // checkChange holds for every decision that changes a deployment.
@@ -158,16 +161,14 @@ func checkChange(tb testing.TB, c decideCase, d deployment.Decision, before, aft
 		tb.Errorf("the state does not say who changed it and when: %+v", after)
 	}
 	serves := uint64(0) // changes of what is served
-	if modelOf(before) != modelOf(after) || c.cmd.Op == "replace" {
+	if generation := after.Generation; before == nil && generation == 1 || before != nil && generation != before.Generation {
 		serves = 1
-		if len(d.Effects) != 1 || gocmp.Diff(deployment.Serve{Model: *after.Model}, d.Effects[0]) != "" {
-			tb.Errorf("effects %+v do not make %+v true", d.Effects, after.Model)
+		if diff := gocmp.Diff([]deployment.Effect{after.Effect()}, d.Effects); diff != "" {
+			tb.Errorf("effects (-what is true of the state after it +decision):\n%s", diff)
 		}
-		if d.Shown == nil || d.Shown.Target == nil || d.Shown.Target.ID != after.Model.ID || d.Shown.Serves() != before.Serves() {
-			tb.Errorf("shown meanwhile: got %+v, want what served before and the target", d.Shown)
-		}
-	} else if len(d.Effects) > 0 || d.Shown != nil {
-		tb.Errorf("what serves does not change, and yet there are effects %+v", d.Effects)
+		checkShown(tb, d, before, after)
+	} else if len(d.Effects) > 0 || d.Shown != nil || gocmp.Diff(before.Effect(), after.Effect()) != "" {
+		tb.Errorf("the generation does not change, and yet there are effects %+v", d.Effects)
 	}
 	if before == nil {
 		return
@@ -184,11 +185,34 @@ func checkChange(tb testing.TB, c decideCase, d deployment.Decision, before, aft
 	}
 }
 
-func modelOf(s *deployment.State) deployment.Name {
-	if !s.Serves() {
+// checkShown holds for every decision with effects: meanwhile, what served before
+// and what will serve is shown.
+func checkShown(tb testing.TB, d deployment.Decision, before, after *deployment.State) {
+	tb.Helper()
+	if d.Shown == nil || modelOf(d.Shown.Model) != modelOf(modelIn(before)) {
+		tb.Errorf("shown meanwhile: got %+v, want what served before", d.Shown)
+		return
+	}
+	if ends := d.Shown.Status; !strings.HasSuffix(string(ends), "ing") {
+		tb.Errorf("shown meanwhile: got status %s, want one that is no end", ends)
+	}
+	if brings := after.Model != nil && modelOf(after.Model) != modelOf(modelIn(before)); brings && modelOf(d.Shown.Target) != modelOf(after.Model) {
+		tb.Errorf("shown meanwhile: got %+v, want the target %s", d.Shown, after.Model.ID)
+	}
+}
+
+func modelIn(s *deployment.State) *deployment.ModelRef {
+	if s == nil {
+		return nil
+	}
+	return s.Model
+}
+
+func modelOf(m *deployment.ModelRef) deployment.Name {
+	if m == nil {
 		return ""
 	}
-	return s.Model.ID
+	return m.ID
 }
 
 // thenJSON is a decision as the cases show it.
@@ -237,6 +261,8 @@ func accepted(d deployment.Decision) thenJSON {
 		switch effect := effect.(type) {
 		case deployment.Serve:
 			then.Effects = append(then.Effects, map[string]any{"serve": effect.Model.ID})
+		case deployment.Stop:
+			then.Effects = append(then.Effects, map[string]any{"stop": map[string]any{"inactive": effect.Inactive}})
 		}
 	}
 	if d.Registered != nil {

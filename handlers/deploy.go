@@ -22,9 +22,11 @@ func deploy() Operation {
 }
 
 // decideDeploy refuses a name that is taken (deeploy.md D2). A deployment whose
-// first rollout failed never served: deploying it again is a fresh try.
+// first rollout failed never served: deploying it again is a fresh try. That of a
+// deleted one is free (docs/adr/0017-deleted-names-are-free.md); generation and
+// revision go on, so that they never say the same twice.
 func decideDeploy(before deployment.Subject, facts deployment.Facts, cmd deployment.Command, data Deploy) (deployment.Decision, error) {
-	if before.Deployment.Serves() {
+	if before.Deployment.Exists() && before.Deployment.Model != nil {
 		return deployment.Decision{}, deployment.Reject(deployment.CodeDeploymentExists, "",
 			"deployment %q exists: replace its model, or deploy under another name", cmd.Name)
 	}

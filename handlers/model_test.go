@@ -25,6 +25,8 @@ type world struct {
 	contents   map[deployment.Name]int    // content of each registered id
 	changes    map[deployment.Name]uint64 // of what serves
 	revisions  map[deployment.Name]uint64 // changes of anything
+	inactive   map[deployment.Name]bool
+	deleted    map[deployment.Name]bool
 	drift      map[deployment.Name]deployment.DriftTracking
 	known      map[deployment.Name]description // what people know it by
 	operations map[string]handlers.Operation
@@ -97,6 +99,47 @@ func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deplo
 	return nil
 }
 
+// refusal is why a command about the deployment is refused whatever else it says.
+func (w *world) refusal(name deployment.Name, needsActive bool) deployment.Code {
+	switch {
+	case w.serves[name] == 0:
+		return deployment.CodeDeploymentNotFound
+	case needsActive && w.inactive[name]:
+		return deployment.CodeDeploymentInactive
+	default:
+		return ""
+	}
+}
+
+// turn activates or deactivates.
+func (w *world) turn(t *rapid.T, op string, name deployment.Name, data any, off bool) {
+	code := w.refusal(name, false)
+	if code == "" && w.inactive[name] == off {
+		code = deployment.CodeAlreadyInStatus
+	}
+	expect(t, w.carryOut(t, deployment.KindDeployment, op, name, data), code)
+	if code == "" {
+		w.inactive[name] = off
+		w.changes[name]++
+		w.revisions[name]++
+	}
+}
+
+// buried compares a tombstone with what the oracle says.
+func (w *world) buried(t *rapid.T, state *deployment.State, name deployment.Name) {
+	want := &deployment.State{
+		Name: name, Label: w.known[name].Label, Importance: w.known[name].Importance, Status: deployment.StatusDeleted,
+		DriftTracking: w.drift[name], Revision: w.revisions[name], Generation: w.changes[name], UpdatedBy: "/test", CreatedBy: "/test", DeletedBy: "/test",
+	}
+	if text := w.known[name].Description; text != "" {
+		want.Description = &text
+	}
+	want.CreatedAt, want.UpdatedAt, want.DeletedAt = state.CreatedAt, *state.DeletedAt, state.DeletedAt
+	if diff := cmp.Diff(want, state); diff != "" {
+		t.Fatalf("tombstone of %s (-oracle +state):\n%s", name, diff)
+	}
+}
+
 // expect compares what a decision came to with what the oracle says.
 func expect(t *rapid.T, err error, code deployment.Code) {
 	rejection, _ := errors.AsType[*deployment.Rejection](err)
@@ -122,6 +165,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			models: map[deployment.Name]*deployment.Model{}, deployments: map[deployment.Name]*deployment.State{},
 			serves: map[deployment.Name]int{}, served: map[deployment.Name]int{}, contents: map[deployment.Name]int{},
 			changes: map[deployment.Name]uint64{}, revisions: map[deployment.Name]uint64{}, known: map[deployment.Name]description{},
+			inactive: map[deployment.Name]bool{}, deleted: map[deployment.Name]bool{},
 			drift: map[deployment.Name]deployment.DriftTracking{}, operations: operations,
 		}
 		// choose is a model for a deploy or replace, its content, and whether it is known.
@@ -166,7 +210,9 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 				}
 				expect(t, w.carryOut(t, deployment.KindDeployment, "deploy", name, handlers.Deploy{Label: "x", ModelChoice: choice}), code)
 				if code == "" {
+					w.serves[name] = 0 // of a life before this one
 					rollOut(name, id, variant)
+					w.drift[name], w.deleted[name] = deployment.DriftTracking{}, false
 					w.known[name] = description{Label: "x", Importance: deployment.ImportanceModerate}
 				}
 			},
@@ -186,10 +232,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 					want.Importance = rapid.SampledFrom(deployment.Importances()).Draw(t, "importance")
 					data.Importance = &want.Importance
 				}
-				var code deployment.Code
-				if w.serves[name] == 0 {
-					code = deployment.CodeDeploymentNotFound
-				}
+				code := w.refusal(name, false)
 				expect(t, w.carryOut(t, deployment.KindDeployment, "update", name, data), code)
 				if code == "" && want != w.known[name] {
 					w.known[name] = want
@@ -208,10 +251,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 					want.FeatureDrift.Enabled = rapid.Bool().Draw(t, "enabled")
 					data.FeatureDriftEnabled = &want.FeatureDrift.Enabled
 				}
-				var code deployment.Code
-				if w.serves[name] == 0 {
-					code = deployment.CodeDeploymentNotFound
-				}
+				code := w.refusal(name, true)
 				expect(t, w.carryOut(t, deployment.KindDeployment, "drift", name, data), code)
 				if code == "" && want != w.drift[name] {
 					w.drift[name] = want
@@ -221,10 +261,9 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			"replace": func(t *rapid.T) {
 				name := names.Draw(t, "name")
 				choice, id, variant, known := choose(t)
-				var code deployment.Code
+				code := w.refusal(name, true)
 				switch {
-				case w.serves[name] == 0:
-					code = deployment.CodeDeploymentNotFound
+				case code != "":
 				case !known:
 					code = deployment.CodeModelNotFound
 				case w.deployments[name].Model.ID == id:
@@ -235,11 +274,27 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 					rollOut(name, id, variant)
 				}
 			},
+			"deactivate": func(t *rapid.T) { w.turn(t, "deactivate", names.Draw(t, "name"), handlers.Deactivate{}, true) },
+			"activate":   func(t *rapid.T) { w.turn(t, "activate", names.Draw(t, "name"), handlers.Activate{}, false) },
+			"delete": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				code := w.refusal(name, false)
+				expect(t, w.carryOut(t, deployment.KindDeployment, "delete", name, handlers.Delete{}), code)
+				if code == "" {
+					w.serves[name], w.served[name], w.inactive[name], w.deleted[name] = 0, 0, false, true
+					w.changes[name]++
+					w.revisions[name]++
+				}
+			},
 			"": func(t *rapid.T) {
 				for name, state := range w.deployments {
+					if w.deleted[name] {
+						w.buried(t, state, name)
+						continue
+					}
 					got := map[string]any{"serves": state.Model.Digest, "status": state.Status, "revision": state.Revision, "generation": state.Generation, "previous": state.Previous != nil, "known": knownBy(state), "drift": state.DriftTracking}
 					want := map[string]any{
-						"serves": content(w.serves[name]).Artifact.Digest, "status": deployment.StatusActive,
+						"serves": content(w.serves[name]).Artifact.Digest, "status": map[bool]deployment.Status{true: deployment.StatusInactive, false: deployment.StatusActive}[w.inactive[name]],
 						"revision": w.revisions[name], "generation": w.changes[name], "previous": w.served[name] != 0,
 						"known": w.known[name], "drift": w.drift[name],
 					}

@@ -23,6 +23,9 @@ func All() []Operation {
 		update(),
 		drift(),
 		replace(),
+		deactivate(),
+		activate(),
+		remove(),
 		cancel(),
 	}
 }

@@ -97,12 +97,31 @@ func (l *Local) Apply(ctx context.Context, name deployment.Name, m deployment.Mo
 	return err
 }
 
-func (l *Local) apply(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64, progress func(string)) (err error) {
-	defer func() {
-		if err != nil {
-			err = fmt.Errorf("apply %s: %w", name, err)
+func (l *Local) apply(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64, progress func(string)) error {
+	var told string
+	err := l.reach(ctx, name, func(d Desired, observed map[string]Observed, servers map[string]Server) step {
+		s := next(d, observed, servers, m, token)
+		if s.do == fail {
+			s.err = failure(m, s, same(d.Active, &m))
 		}
-	}()
+		return s
+	}, func(s step) {
+		if text := s.text(m); text != "" && text != told {
+			told = text
+			progress(text)
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("apply %s: %w", name, err)
+	}
+	return nil
+}
+
+// reach does what decide says is next, and tells of it, until all is done.
+func (l *Local) reach(
+	ctx context.Context, name deployment.Name,
+	decide func(Desired, map[string]Observed, map[string]Server) step, tell func(step),
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	observations := l.observe(ctx, name)
@@ -112,24 +131,20 @@ func (l *Local) apply(ctx context.Context, name deployment.Name, m deployment.Mo
 	if err != nil {
 		return err
 	}
-	var told string
 	for {
 		desired, revision, err := l.Desired.Load(ctx, DesiredKey(name))
 		if err != nil {
 			return err
 		}
 		desired.Deployment = name
-		s := next(desired, observations.all(), servers, m, token)
+		s := decide(desired, observations.all(), servers)
 		if s.do == activate { // everybody is to be ready, also who came in the meantime
 			if servers, err = l.Servers.List(ctx, ""); err != nil {
 				return err
 			}
-			s = next(desired, observations.all(), servers, m, token)
+			s = decide(desired, observations.all(), servers)
 		}
-		if text := s.text(m); text != "" && text != told {
-			told = text
-			progress(text)
-		}
+		tell(s)
 		switch s.do {
 		case done:
 			return nil
@@ -138,8 +153,8 @@ func (l *Local) apply(ctx context.Context, name deployment.Name, m deployment.Mo
 		case unavailable:
 			return fmt.Errorf("%s: no prediction server is live", deployment.CodeServerUnavailable)
 		case fail:
-			return failure(m, s, same(desired.Active, &m))
-		case prepare, activate:
+			return s.err
+		case prepare, activate, stop:
 			// Whether it was written or missed, the next round looks again.
 			if _, err := l.Desired.Swap(ctx, DesiredKey(name), s.write, revision); err != nil {
 				return err

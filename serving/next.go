@@ -10,9 +10,10 @@ import (
 // step is what has to be done next so that every live server serves a target.
 type step struct {
 	do     action
-	write  Desired  // for prepare and activate
+	write  Desired  // for prepare, activate and stop
 	server string   // for fail: the server that cannot
 	why    *Failure // for fail: why it cannot
+	err    error    // for fail: what that means to the rollout
 	ready  int      // for await: live servers that are as far as they should be
 	live   int      // for await: live servers
 }
@@ -22,6 +23,7 @@ type action string
 const (
 	prepare     action = "prepare"     // write what to load beside what serves
 	activate    action = "activate"    // write what to serve
+	stop        action = "stop"        // write that nothing is to serve
 	await       action = "await"       // wait for the servers to do what is written
 	done        action = "done"        // every live server serves the target
 	fail        action = "fail"        // a server cannot serve the target
@@ -53,8 +55,8 @@ func next(desired Desired, observed map[string]Observed, servers map[string]Serv
 	result := step{do: await, live: len(servers)}
 	for _, server := range sorted(servers) {
 		o := observed[server.ID]
-		if o.Instance != server.Instance || o.Token != desired.Token || o.Round != desired.Round {
-			continue // has not answered yet
+		if !answers(o, server, desired) {
+			continue
 		}
 		if o.Serving == target.ID || !active && o.Prepared == target.ID {
 			result.ready++
@@ -72,6 +74,12 @@ func next(desired Desired, observed map[string]Observed, servers map[string]Serv
 	}
 }
 
+// answers reports whether this process of the server has observed exactly the
+// written entry.
+func answers(o Observed, server Server, desired Desired) bool {
+	return o.Instance == server.Instance && o.Token == desired.Token && o.Round == desired.Round
+}
+
 // withdrawn is desired without the target, and whether there is something to
 // withdraw for the claim with that token.
 func withdrawn(desired Desired, token uint64) (Desired, bool) {
@@ -81,9 +89,13 @@ func withdrawn(desired Desired, token uint64) (Desired, bool) {
 	return successor(desired, token, desired.Active, nil), true
 }
 
-// successor is the entry to be written after d.
+// successor is the entry to be written after d. What is inactive stays so until
+// something is active.
 func successor(d Desired, token uint64, active, target *deployment.ModelRef) Desired {
-	return Desired{Deployment: d.Deployment, Token: token, Round: d.Round + 1, Active: active, Target: target}
+	return Desired{
+		Deployment: d.Deployment, Token: token, Round: d.Round + 1, Active: active, Target: target,
+		Inactive: d.Inactive && active == nil,
+	}
 }
 
 // same reports whether both are the same model with the same bytes.

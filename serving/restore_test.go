@@ -2,6 +2,7 @@ package serving
 
 import (
 	"errors"
+	"reflect"
 	"testing"
 
 	"github.com/slipway-ml/slipway/deployment"
@@ -12,23 +13,30 @@ import (
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	a, b := &deployment.ModelRef{ID: "a"}, &deployment.ModelRef{ID: "b"}
+	serve, none, inactive := deployment.Serve{Model: *a}, deployment.Stop{}, deployment.Stop{Inactive: true}
 	for name, test := range map[string]struct {
 		there  Desired
-		to     *deployment.ModelRef
+		to     deployment.Effect
 		token  uint64
 		writes bool
 		err    error
 	}{
-		"switched":              {Desired{Token: 5, Active: b}, a, 6, true, nil},
-		"preparing":             {Desired{Token: 5, Active: a, Target: b}, a, 5, true, nil},
-		"first rollout":         {Desired{Token: 5, Active: b}, nil, 5, true, nil},
-		"it is so already":      {Desired{Token: 6, Active: a}, a, 6, false, nil},
-		"nothing begun":         {Desired{Token: 5, Active: a}, a, 6, true, nil}, // fences off older claims
-		"nothing there":         {Desired{}, nil, 6, true, nil},
-		"a newer claim has it":  {Desired{Token: 7, Active: b}, a, 6, false, ErrSuperseded},
-		"newer, though alike":   {Desired{Token: 7, Active: a}, a, 6, false, ErrSuperseded},
-		"other bytes, same id":  {Desired{Token: 5, Active: &deployment.ModelRef{ID: "a", Digest: "x"}}, a, 6, true, nil},
-		"first rollout, target": {Desired{Token: 5, Target: b}, nil, 6, true, nil},
+		"switched":              {Desired{Token: 5, Active: b}, serve, 6, true, nil},
+		"preparing":             {Desired{Token: 5, Active: a, Target: b}, serve, 5, true, nil},
+		"first rollout":         {Desired{Token: 5, Active: b}, none, 5, true, nil},
+		"it is so already":      {Desired{Token: 6, Active: a}, serve, 6, false, nil},
+		"nothing begun":         {Desired{Token: 5, Active: a}, serve, 6, true, nil}, // fences off older claims
+		"nothing there":         {Desired{}, none, 6, true, nil},
+		"a newer claim has it":  {Desired{Token: 7, Active: b}, serve, 6, false, ErrSuperseded},
+		"newer, though alike":   {Desired{Token: 7, Active: a}, serve, 6, false, ErrSuperseded},
+		"other bytes, same id":  {Desired{Token: 5, Active: &deployment.ModelRef{ID: "a", Digest: "x"}}, serve, 6, true, nil},
+		"first rollout, target": {Desired{Token: 5, Target: b}, none, 6, true, nil},
+		"launching":             {Desired{Token: 5, Target: b, Inactive: true}, inactive, 6, true, nil},
+		"launched":              {Desired{Token: 5, Active: b}, inactive, 6, true, nil},
+		"stopped":               {Desired{Token: 5, Inactive: true}, serve, 5, true, nil},
+		"inactive, and so":      {Desired{Token: 6, Inactive: true}, inactive, 6, false, nil},
+		"inactive, not so":      {Desired{Token: 6}, inactive, 6, true, nil},
+		"deleted, not inactive": {Desired{Token: 6, Inactive: true}, none, 6, true, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -40,9 +48,13 @@ func TestRestore(t *testing.T) {
 			if wrote := w.revision > 1; wrote != test.writes {
 				t.Errorf("wrote: got %v, want %v", wrote, test.writes)
 			}
-			restored := test.to == nil && w.desired.Active == nil || same(w.desired.Active, test.to)
-			if test.err == nil && (!restored || w.desired.Target != nil) {
-				t.Errorf("got %+v, want active %+v and no target", w.desired, test.to)
+			want := Desired{Active: a}
+			if stop, ok := test.to.(deployment.Stop); ok {
+				want = Desired{Inactive: stop.Inactive}
+			}
+			got := Desired{Active: w.desired.Active, Target: w.desired.Target, Inactive: w.desired.Inactive}
+			if test.err == nil && !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v, want %+v", got, want)
 			}
 			if test.err == nil && w.desired.Token != test.token {
 				t.Errorf("got token %d, want %d", w.desired.Token, test.token)
@@ -58,17 +70,22 @@ func TestRestore(t *testing.T) {
 func TestConverge(t *testing.T) {
 	t.Parallel()
 	a, b := &deployment.ModelRef{ID: "a"}, &deployment.ModelRef{ID: "b"}
+	serve, none, inactive := deployment.Serve{Model: *a}, deployment.Stop{}, deployment.Stop{Inactive: true}
 	for name, test := range map[string]struct {
 		there  Desired
-		to     *deployment.ModelRef
+		to     deployment.Effect
 		writes bool
 	}{
-		"so already":           {Desired{Token: 3, Active: a}, a, false},
-		"another model":        {Desired{Token: 3, Active: b}, a, true},
-		"a target that stayed": {Desired{Token: 3, Active: a, Target: b}, a, true},
-		"a newer claim":        {Desired{Token: 9, Active: b}, a, false},
-		"nothing, and so":      {Desired{Token: 3}, nil, false},
-		"nothing is to serve":  {Desired{Token: 3, Active: b}, nil, true},
+		"so already":            {Desired{Token: 3, Active: a}, serve, false},
+		"another model":         {Desired{Token: 3, Active: b}, serve, true},
+		"a target that stayed":  {Desired{Token: 3, Active: a, Target: b}, serve, true},
+		"a newer claim":         {Desired{Token: 9, Active: b}, serve, false},
+		"nothing, and so":       {Desired{Token: 3}, none, false},
+		"nothing is to serve":   {Desired{Token: 3, Active: b}, none, true},
+		"inactive, and so":      {Desired{Token: 3, Inactive: true}, inactive, false},
+		"it is inactive":        {Desired{Token: 3}, inactive, true},
+		"not inactive any more": {Desired{Token: 3, Inactive: true}, serve, true},
+		"deleted":               {Desired{Token: 3, Inactive: true}, none, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

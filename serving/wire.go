@@ -11,10 +11,11 @@ import (
 // compare-and-set and never with a lower Token than it has.
 type Desired struct {
 	Deployment deployment.Name      `json:"deployment"`
-	Token      uint64               `json:"token"`            // fencing token: ledger sequence of the claim
-	Round      uint64               `json:"round"`            // counts the writes of this entry
-	Active     *deployment.ModelRef `json:"active,omitempty"` // serve this; nil: serve nothing yet
-	Target     *deployment.ModelRef `json:"target,omitempty"` // load and warm this beside Active; nil: nothing to prepare
+	Token      uint64               `json:"token"`              // fencing token: ledger sequence of the claim
+	Round      uint64               `json:"round"`              // counts the writes of this entry
+	Active     *deployment.ModelRef `json:"active,omitempty"`   // serve this; nil: serve nothing
+	Target     *deployment.ModelRef `json:"target,omitempty"`   // load and warm this beside Active; nil: nothing to prepare
+	Inactive   bool                 `json:"inactive,omitempty"` // Active is nil because the deployment is inactive: say so to who asks
 }
 
 // Observed is what one prediction server does about the Desired entry of one

@@ -291,14 +291,23 @@ func (a *attempt) carry(ctx context.Context, operation handlers.Operation, facts
 		}
 	}
 	for _, effect := range decision.Effects {
-		switch effect := effect.(type) {
-		case deployment.Serve:
-			if err := a.Target.Apply(ctx, deployment.Name(a.rec.Who.Name), effect.Model, a.claimed.Sequence, a.say); err != nil {
-				return decision, asEffectError(err, deployment.CodeServerUnavailable)
-			}
+		if err := a.bring(ctx, effect); err != nil {
+			return decision, asEffectError(err, deployment.CodeServerUnavailable)
 		}
 	}
 	return decision, nil
+}
+
+// bring makes the effect true.
+func (a *attempt) bring(ctx context.Context, effect deployment.Effect) error {
+	name := deployment.Name(a.rec.Who.Name)
+	switch effect := effect.(type) {
+	case deployment.Serve:
+		return a.Target.Apply(ctx, name, effect.Model, a.claimed.Sequence, a.say)
+	case deployment.Stop:
+		return a.Target.Stop(ctx, name, effect.Inactive, a.claimed.Sequence, a.say)
+	}
+	return nil
 }
 
 // inspected says what it means that the file could not be looked at.

@@ -141,11 +141,7 @@ func (a *attempt) restore(ctx context.Context) error {
 	if a.claimed == nil || a.rec.Who.Kind != deployment.KindDeployment {
 		return nil
 	}
-	var serving *deployment.ModelRef
-	if a.rec.Subject.Deployment != nil {
-		serving = a.rec.Subject.Deployment.Model
-	}
-	return a.Target.Restore(ctx, deployment.Name(a.rec.Who.Name), serving, a.claimed.Sequence)
+	return a.Target.Restore(ctx, deployment.Name(a.rec.Who.Name), a.rec.Subject.Deployment.Effect(), a.claimed.Sequence)
 }
 
 // handOver gives the command back: any worker may take it at once, and the try

@@ -249,6 +249,7 @@ type target struct {
 	tokens   []uint64
 	inspect  func(ctx context.Context, m deployment.Model) (deployment.Inspection, error)
 	apply    func(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64) error
+	stop     func(ctx context.Context, name deployment.Name, token uint64) error
 	restored []deployment.Name
 }
 
@@ -280,28 +281,53 @@ func (t *target) Apply(ctx context.Context, name deployment.Name, m deployment.M
 	return nil
 }
 
-func (t *target) Restore(_ context.Context, name deployment.Name, m *deployment.ModelRef, _ uint64) error {
+func (t *target) Stop(ctx context.Context, name deployment.Name, inactive bool, token uint64, progress func(string)) error {
+	progress("stopping")
+	t.mu.Lock()
+	hook := t.stop
+	t.mu.Unlock()
+	if hook != nil {
+		if err := hook(ctx, name, token); err != nil {
+			return err
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.restored = append(t.restored, name)
-	delete(t.serving, name)
-	if m != nil {
-		t.serving[name] = m.ID
-	}
+	t.hold(name, deployment.Stop{Inactive: inactive})
+	t.tokens = append(t.tokens, token)
 	return nil
 }
 
-func (t *target) Converge(_ context.Context, name deployment.Name, m *deployment.ModelRef, _ uint64) (bool, error) {
+func (t *target) Restore(_ context.Context, name deployment.Name, before deployment.Effect, _ uint64) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if m != nil && t.serving[name] == m.ID || m == nil && t.serving[name] == "" {
-		return false, nil
-	}
+	t.restored = append(t.restored, name)
+	t.hold(name, before)
+	return nil
+}
+
+func (t *target) Converge(_ context.Context, name deployment.Name, effect deployment.Effect, _ uint64) (bool, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := t.serving[name]
+	t.hold(name, effect)
+	return t.serving[name] != before, nil
+}
+
+// inactiveModel is what an inactive deployment serves here.
+const inactiveModel = "(inactive)"
+
+// hold notes what is served, under the lock.
+func (t *target) hold(name deployment.Name, effect deployment.Effect) {
 	delete(t.serving, name)
-	if m != nil {
-		t.serving[name] = m.ID
+	switch effect := effect.(type) {
+	case deployment.Serve:
+		t.serving[name] = effect.Model.ID
+	case deployment.Stop:
+		if effect.Inactive {
+			t.serving[name] = inactiveModel
+		}
 	}
-	return true, nil
 }
 
 func (t *target) serves(name deployment.Name) deployment.Name {

@@ -122,11 +122,7 @@ func (r *run) mend(ctx context.Context, who Address, mended *Mended) error {
 	if who.Kind != deployment.KindDeployment || rec.Sequence == 0 {
 		return nil
 	}
-	var serving *deployment.ModelRef
-	if rec.Subject.Deployment != nil {
-		serving = rec.Subject.Deployment.Model
-	}
-	converged, err := r.Target.Converge(ctx, deployment.Name(who.Name), serving, rec.Sequence)
+	converged, err := r.Target.Converge(ctx, deployment.Name(who.Name), rec.Subject.Deployment.Effect(), rec.Sequence)
 	if converged {
 		mended.Serving++
 	}

@@ -60,12 +60,14 @@ type Target interface {
 	Inspect(ctx context.Context, m deployment.Model, progress func(string)) (deployment.Inspection, error)
 	// Apply makes the deployment serve the model. token fences off older claims.
 	Apply(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64, progress func(string)) error
-	// Restore takes back what a rollout that did not succeed has begun: the
-	// deployment serves m again, or nothing when m is nil.
-	Restore(ctx context.Context, name deployment.Name, m *deployment.ModelRef, token uint64) error
+	// Stop makes the deployment serve nothing. token fences off older claims.
+	Stop(ctx context.Context, name deployment.Name, inactive bool, token uint64, progress func(string)) error
+	// Restore takes back what an effect that did not succeed has begun: what
+	// before says is so again.
+	Restore(ctx context.Context, name deployment.Name, before deployment.Effect, token uint64) error
 	// Converge is Restore for a deployment of which no command is unfinished: it
-	// writes only if something else than m is to serve, and says whether it did.
-	Converge(ctx context.Context, name deployment.Name, m *deployment.ModelRef, token uint64) (changed bool, err error)
+	// writes only if something else is to be so, and says whether it did.
+	Converge(ctx context.Context, name deployment.Name, effect deployment.Effect, token uint64) (changed bool, err error)
 }
 
 // Advance carries out the commands of who, oldest first, until the one with the

@@ -185,8 +185,12 @@ func (p *page) operation(s sample) {
 	file := p.set.File(typ.String())
 	p.say("## %s\n\n%s\n", title(s), s.Purpose)
 	p.say("- type: `%s`\n- subject: `%s`\n- schema: `%s`\n", typ, jetstream.CommandSubject(typ.Kind, "<name>", s.Op), file)
-	p.say("Members of the data of the command:")
-	p.members(p.rows("", p.library[file]))
+	if len(p.library[file].Properties) == 0 && p.library[file].Ref == "" {
+		p.say("The data of the command is an empty object.\n")
+	} else {
+		p.say("Members of the data of the command:")
+		p.members(p.rows("", p.library[file]))
+	}
 	root, err := p.resolve(p.library[file])
 	p.note(err)
 	if p.err != nil {

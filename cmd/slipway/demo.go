@@ -122,7 +122,7 @@ func (d *demoRun) deploy(ctx context.Context) (deployment.Name, error) {
 	if err != nil {
 		return "", err
 	}
-	if revision > 0 && view.Serves() {
+	if revision > 0 && view.Model != nil {
 		fmt.Fprintf(d.stdout, "\n%s is deployed already, from an earlier run in this data directory.\n", demoName)
 		return view.Model.ID, nil
 	}

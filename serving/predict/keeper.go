@@ -53,10 +53,17 @@ func (k *keeper) tell(desired *serving.Desired) {
 }
 
 // wanted reports whether there is such a deployment: not when its first rollout
-// was taken back, of which an entry without models stays.
+// was taken back or when it is deleted, of which an entry without models stays.
 func (k *keeper) wanted() bool {
 	want := k.want.Load()
 	return want != nil && (want.Active != nil || want.Target != nil)
+}
+
+// inactive reports whether the deployment is inactive. It is so from the moment
+// on that is known here, whatever still runs, and until something is active.
+func (k *keeper) inactive() bool {
+	want := k.want.Load()
+	return want != nil && want.Inactive
 }
 
 // run converges to the newest entry and reports what came of it, again after

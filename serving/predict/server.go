@@ -150,12 +150,14 @@ func (s *Server) beat(ctx context.Context) {
 }
 
 // keeper is that of the deployment, or a problem when there is no such
-// deployment, or none yet.
+// deployment, or none yet, or when it is inactive.
 func (s *Server) keeper(name string) (*keeper, error) {
 	s.mu.RLock()
 	k, listed := s.keepers[name], s.listed
 	s.mu.RUnlock()
 	switch {
+	case k != nil && k.inactive():
+		return nil, problemf(http.StatusForbidden, "Deployment is inactive") // the known text (datarobot.md section 6)
 	case k != nil && k.wanted():
 		return k, nil
 	case !listed:
@@ -170,5 +172,5 @@ func (s *Server) names() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	names := slices.Sorted(maps.Keys(s.keepers))
-	return slices.DeleteFunc(names, func(name string) bool { return !s.keepers[name].wanted() })
+	return slices.DeleteFunc(names, func(name string) bool { return !s.keepers[name].wanted() || s.keepers[name].inactive() })
 }
