@@ -49,3 +49,33 @@ func (d *driftCmd) Run(ctx context.Context, p *program) error {
 	}
 	return p.change(ctx, d.Wait, d.Name, "drift", handlers.Drift{TargetDriftEnabled: d.Target, FeatureDriftEnabled: d.Feature})
 }
+
+type activateCmd struct {
+	Name string  `arg:"" help:"Name of the deployment."`
+	Wait waiting `embed:"" prefix:"command-"`
+}
+
+// Run makes an inactive deployment answer predictions.
+func (a *activateCmd) Run(ctx context.Context, p *program) error {
+	return p.change(ctx, a.Wait, a.Name, "activate", handlers.Activate{})
+}
+
+type deactivateCmd struct {
+	Name string  `arg:"" help:"Name of the deployment."`
+	Wait waiting `embed:"" prefix:"command-"`
+}
+
+// Run makes a deployment answer no predictions.
+func (d *deactivateCmd) Run(ctx context.Context, p *program) error {
+	return p.change(ctx, d.Wait, d.Name, "deactivate", handlers.Deactivate{})
+}
+
+type deleteCmd struct {
+	Name string  `arg:"" help:"Name of the deployment."`
+	Wait waiting `embed:"" prefix:"command-"`
+}
+
+// Run ends a deployment.
+func (d *deleteCmd) Run(ctx context.Context, p *program) error {
+	return p.change(ctx, d.Wait, d.Name, "delete", handlers.Delete{})
+}

@@ -16,6 +16,8 @@ func (e entry) completed() string {
 		return fmt.Sprintf("target drift %s, feature drift %s", onOff(e.Drift.After.TargetDrift.Enabled), onOff(e.Drift.After.FeatureDrift.Enabled))
 	case e.Op == "update":
 		return e.known()
+	case e.Op == "delete" || e.Op == "deactivate":
+		return "is " + string(e.Deployment.Status)
 	case e.Deployment != nil && e.Deployment.Model != nil:
 		return "serves " + string(e.Deployment.Model.ID)
 	default:

@@ -44,7 +44,7 @@ func (g *getCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	if revision == 0 {
+	if revision == 0 || !d.Exists() {
 		return exitf(exitNotFound, "deployment %q does not exist; \"slipway list\" shows those that do", g.Name)
 	}
 	if p.output == "json" {
@@ -82,39 +82,6 @@ func deploymentFields(d worker.DeploymentView) [][2]string {
 		{"revision", strconv.FormatUint(d.Revision, 10)},
 		{"created", stamp(d.CreatedAt, d.CreatedBy)},
 		{"updated", stamp(d.UpdatedAt, d.UpdatedBy)},
-	}
-}
-
-type listCmd struct {
-	What string `arg:"" optional:"" default:"deployments" enum:"deployments,models,servers" help:"What to list: ${enum}."`
-}
-
-// Run lists what there is.
-func (l *listCmd) Run(ctx context.Context, p *program) error {
-	c, err := p.client(ctx)
-	if err != nil {
-		return err
-	}
-	defer c.close()
-	switch l.What {
-	case "models":
-		return show(ctx, p, c.js, jetstream.ModelsBucket, "ID FORMAT TARGET TYPE FEATURES BYTES REGISTERED", func(m worker.ModelView) []string {
-			return []string{
-				string(m.ID), string(m.Format), m.Target.Name, string(m.Target.Type),
-				strconv.Itoa(len(m.Features)), strconv.FormatInt(m.Artifact.Size, 10), m.RegisteredAt.Format(time.RFC3339),
-			}
-		})
-	case "servers":
-		return show(ctx, p, c.js, jetstream.ServersBucket, "ID URL STARTED", func(s serving.Server) []string {
-			return []string{s.ID, s.URL, s.StartedAt.Format(time.RFC3339)}
-		})
-	default:
-		return show(ctx, p, c.js, jetstream.DeploymentsBucket, "NAME STATUS MODEL REVISION UPDATED LABEL", func(d worker.DeploymentView) []string {
-			return []string{
-				string(d.Name), string(d.Status), modelID(d.Model), strconv.FormatUint(d.Revision, 10),
-				d.UpdatedAt.Format(time.RFC3339), d.Label,
-			}
-		})
 	}
 }
 

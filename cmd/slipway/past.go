@@ -47,7 +47,7 @@ func (g *getCmd) past(ctx context.Context, p *program, c *client) error {
 			return err
 		}
 	}
-	if data.Deployment == nil {
+	if !data.Deployment.Exists() {
 		return exitf(exitNotFound, "deployment %q did not exist at %s", g.Name, g.At)
 	}
 	view := pastView{worker.DeploymentView{State: *data.Deployment, LedgerSequence: last.Sequence}, last.Time.UTC(), typ.String()}

@@ -45,16 +45,19 @@ type cli struct {
 	Worker        workerCmd        `cmd:"" help:"Start a worker against an external NATS server."`
 	PredictServer predictServerCmd `cmd:"" name:"predict-server" help:"Start a prediction server against an external NATS server."`
 
-	Register registerCmd `cmd:"" help:"Register a model."`
-	Deploy   deployCmd   `cmd:"" help:"Create a deployment and serve a model from it."`
-	Replace  replaceCmd  `cmd:"" help:"Serve another model from a deployment, without interruption."`
-	Update   updateCmd   `cmd:"" help:"Change label, description or importance of a deployment."`
-	Drift    driftCmd    `cmd:"" help:"Switch the computing of drift on or off."`
-	Cancel   cancelCmd   `cmd:"" help:"End a command that is queued or running."`
-	Get      getCmd      `cmd:"" help:"Show one deployment."`
-	List     listCmd     `cmd:"" help:"List deployments, models or prediction servers."`
-	Events   eventsCmd   `cmd:"" help:"Show what happened, and follow what happens."`
-	Predict  predictCmd  `cmd:"" help:"Ask a deployment for predictions."`
+	Register   registerCmd   `cmd:"" help:"Register a model."`
+	Deploy     deployCmd     `cmd:"" help:"Create a deployment and serve a model from it."`
+	Replace    replaceCmd    `cmd:"" help:"Serve another model from a deployment, without interruption."`
+	Update     updateCmd     `cmd:"" help:"Change label, description or importance of a deployment."`
+	Drift      driftCmd      `cmd:"" help:"Switch the computing of drift on or off."`
+	Deactivate deactivateCmd `cmd:"" help:"Answer no predictions until the deployment is activated."`
+	Activate   activateCmd   `cmd:"" help:"Answer predictions again."`
+	Delete     deleteCmd     `cmd:"" help:"End a deployment; its history stays."`
+	Cancel     cancelCmd     `cmd:"" help:"End a command that is queued or running."`
+	Get        getCmd        `cmd:"" help:"Show one deployment."`
+	List       listCmd       `cmd:"" help:"List deployments, models or prediction servers."`
+	Events     eventsCmd     `cmd:"" help:"Show what happened, and follow what happens."`
+	Predict    predictCmd    `cmd:"" help:"Ask a deployment for predictions."`
 
 	Provision provisionCmd `cmd:"" help:"Make the streams and buckets that Slipway needs, and show them."`
 	Replay    replayCmd    `cmd:"" help:"Write the ledger as JSON lines, or publish it again below another subject."`
