@@ -45,6 +45,8 @@ const (
 	CodeModelExists        Code = "model_exists"
 	CodeModelNotFound      Code = "model_not_found"
 	CodeIsCurrentModel     Code = "is_current_model"
+	CodeModelNeverServed   Code = "model_never_served"
+	CodeNoEarlierModel     Code = "no_earlier_model"
 	CodeCommandNotFound    Code = "command_not_found"
 	CodeCommandFinished    Code = "command_finished"
 
@@ -74,9 +76,9 @@ const (
 // Class is the class of the code.
 func (c Code) Class() Class {
 	switch c {
-	case CodeDeploymentNotFound, CodeModelNotFound, CodeCommandNotFound:
+	case CodeDeploymentNotFound, CodeModelNotFound, CodeModelNeverServed, CodeCommandNotFound:
 		return ClassNotFound
-	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeIDReused, CodeCommandFinished:
+	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeNoEarlierModel, CodeIDReused, CodeCommandFinished:
 		return ClassConflict
 	case CodeURLNotAllowed:
 		return ClassForbidden

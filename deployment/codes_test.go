@@ -39,6 +39,8 @@ var classes = map[string]deployment.Class{
 	"model_exists":                  deployment.ClassConflict,
 	"model_not_found":               deployment.ClassNotFound,
 	"is_current_model":              deployment.ClassConflict,
+	"model_never_served":            deployment.ClassNotFound,
+	"no_earlier_model":              deployment.ClassConflict,
 	"command_not_found":             deployment.ClassNotFound,
 	"command_finished":              deployment.ClassConflict,
 	"url_invalid":                   deployment.ClassInvalid,

@@ -24,6 +24,7 @@ type Subject struct {
 type Facts struct {
 	Model      *Model      // the model the command names by id; nil: there is none
 	Inspection *Inspection // what the model's file says; nil: not looked at yet
+	History    []Served    // of the deployment, the oldest first; only for a command that goes back in it
 	Outcome    string      // how the command that the command is about has ended; "": there is no such command before it
 }
 
@@ -67,6 +68,7 @@ type Replacement struct {
 	NewModel   Name   `json:"newModel"`
 	Reason     Reason `json:"reason"`
 	ReasonText string `json:"reasonText,omitempty"`
+	Rollback   bool   `json:"rollback,omitempty"` // the new model has served before
 }
 
 // DriftChange is what is computed of drift before and after a command that is

@@ -309,6 +309,11 @@ func TestNamesAndAbout(t *testing.T) {
 		if rejection, ok := errors.AsType[*deployment.Rejection](err); !ok || rejection.Code != deployment.CodeInvalidField {
 			t.Errorf("%s: Names of no JSON: got %v, want a rejection", o.Op, err)
 		}
+		if o.Recalls != nil {
+			if _, err := o.Recalls(deployment.Subject{}, []byte(`[`)); err == nil {
+				t.Errorf("%s: Recalls of no JSON: got no error", o.Op)
+			}
+		}
 		if _, _, err := o.About([]byte(`[`)); err == nil {
 			t.Errorf("%s: About of no JSON: got no error", o.Op)
 		}

@@ -149,6 +149,7 @@ var mayChange = map[string][]string{
 	"delete":     {"Model", "Previous", "LastFailure", "Status", "Generation", "DeletedAt", "DeletedBy"},
 	"activate":   {"LastFailure", "Status", "Generation"},
 	"deactivate": {"Status", "Generation"},
+	"rollback":   {"Model", "Previous", "LastFailure", "Status", "Generation"},
 	"replace":    {"Model", "Previous", "LastFailure", "Status", "Generation"},
 	"drift":      {"DriftTracking"},
 	"update":     {"Label", "Description", "Importance"},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -20,11 +21,12 @@ type world struct {
 	models      map[deployment.Name]*deployment.Model
 	deployments map[deployment.Name]*deployment.State
 
-	serves     map[deployment.Name]int    // content that serves
-	served     map[deployment.Name]int    // content that served before
-	contents   map[deployment.Name]int    // content of each registered id
-	changes    map[deployment.Name]uint64 // of what serves
-	revisions  map[deployment.Name]uint64 // changes of anything
+	serves     map[deployment.Name]int               // content that serves
+	served     map[deployment.Name]int               // content that served before
+	contents   map[deployment.Name]int               // content of each registered id
+	changes    map[deployment.Name]uint64            // of what serves
+	revisions  map[deployment.Name]uint64            // changes of anything
+	history    map[deployment.Name][]deployment.Name // ids that served, in this life
 	inactive   map[deployment.Name]bool
 	deleted    map[deployment.Name]bool
 	drift      map[deployment.Name]deployment.DriftTracking
@@ -78,6 +80,15 @@ func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deplo
 		t.Fatal(err)
 	}
 	facts := deployment.Facts{Model: w.models[id]}
+	if operation.Recalls != nil {
+		if id, err = operation.Recalls(subject, text); err != nil {
+			t.Fatal(err)
+		}
+		facts.Model = w.models[id]
+		for _, served := range w.history[name] {
+			facts.History = append(facts.History, deployment.Served{ModelID: served})
+		}
+	}
 	decision, err := operation.Decide(subject, facts, cmd, text)
 	if err == nil && decision.Inspect != nil {
 		facts.Inspection = &deployment.Inspection{Format: deployment.FormatXGBoost, Features: 1, Outputs: 1}
@@ -165,7 +176,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			models: map[deployment.Name]*deployment.Model{}, deployments: map[deployment.Name]*deployment.State{},
 			serves: map[deployment.Name]int{}, served: map[deployment.Name]int{}, contents: map[deployment.Name]int{},
 			changes: map[deployment.Name]uint64{}, revisions: map[deployment.Name]uint64{}, known: map[deployment.Name]description{},
-			inactive: map[deployment.Name]bool{}, deleted: map[deployment.Name]bool{},
+			history: map[deployment.Name][]deployment.Name{}, inactive: map[deployment.Name]bool{}, deleted: map[deployment.Name]bool{},
 			drift: map[deployment.Name]deployment.DriftTracking{}, operations: operations,
 		}
 		// choose is a model for a deploy or replace, its content, and whether it is known.
@@ -182,6 +193,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 		rollOut := func(name, id deployment.Name, variant int) {
 			w.served[name], w.serves[name] = w.serves[name], variant
 			w.contents[id] = variant
+			w.history[name] = append(w.history[name], id)
 			w.changes[name]++
 			w.revisions[name]++
 		}
@@ -274,6 +286,32 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 					rollOut(name, id, variant)
 				}
 			},
+			"rollback": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				data := handlers.Rollback{Reason: deployment.ReasonErrors}
+				history := w.history[name]
+				if rapid.Bool().Draw(t, "named") {
+					data.ModelID = ids.Draw(t, "model")
+				}
+				to := data.ModelID
+				if last := len(history) - 1; to == "" && last > 0 {
+					to = history[last-1]
+				}
+				code := w.refusal(name, true)
+				switch {
+				case code != "":
+				case to == "":
+					code = deployment.CodeNoEarlierModel
+				case to == history[len(history)-1]:
+					code = deployment.CodeIsCurrentModel
+				case !slices.Contains(history, to):
+					code = deployment.CodeModelNeverServed
+				}
+				expect(t, w.carryOut(t, deployment.KindDeployment, "rollback", name, data), code)
+				if code == "" {
+					rollOut(name, to, w.contents[to])
+				}
+			},
 			"deactivate": func(t *rapid.T) { w.turn(t, "deactivate", names.Draw(t, "name"), handlers.Deactivate{}, true) },
 			"activate":   func(t *rapid.T) { w.turn(t, "activate", names.Draw(t, "name"), handlers.Activate{}, false) },
 			"delete": func(t *rapid.T) {
@@ -282,6 +320,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 				expect(t, w.carryOut(t, deployment.KindDeployment, "delete", name, handlers.Delete{}), code)
 				if code == "" {
 					w.serves[name], w.served[name], w.inactive[name], w.deleted[name] = 0, 0, false, true
+					w.history[name] = nil
 					w.changes[name]++
 					w.revisions[name]++
 				}

@@ -23,6 +23,7 @@ func All() []Operation {
 		update(),
 		drift(),
 		replace(),
+		rollback(),
 		deactivate(),
 		activate(),
 		remove(),
@@ -39,6 +40,10 @@ type Operation struct {
 
 	// Names returns the id of the registered model that data names, "" if none.
 	Names func(data json.RawMessage) (deployment.Name, error)
+
+	// Recalls returns the id of the earlier model of the deployment that data goes
+	// back to, "" if there is none. Nil: the operation does not look at the history.
+	Recalls func(before deployment.Subject, data json.RawMessage) (deployment.Name, error)
 
 	// About returns source and id of the command that data is about, "" if none.
 	About func(data json.RawMessage) (source, id string, err error)
@@ -59,6 +64,11 @@ type payload interface {
 	locate(path string) string
 }
 
+// recaller is the data of a command that goes back in the deployment's history.
+type recaller interface {
+	recalls(state *deployment.State) deployment.Name
+}
+
 // aboutCommand is the data of a command that is about another command.
 type aboutCommand interface {
 	about() (source, id string)
@@ -75,8 +85,18 @@ func define[P payload](
 		}
 		return p, nil
 	}
+	var recalls func(deployment.Subject, json.RawMessage) (deployment.Name, error)
+	if _, ok := any(example).(recaller); ok {
+		recalls = func(before deployment.Subject, data json.RawMessage) (id deployment.Name, err error) {
+			p, err := read(data)
+			if r, ok := any(p).(recaller); ok && err == nil {
+				id = r.recalls(before.Deployment)
+			}
+			return id, err
+		}
+	}
 	return Operation{
-		Kind: kind, Op: op, Purpose: purpose, Example: example,
+		Kind: kind, Op: op, Purpose: purpose, Example: example, Recalls: recalls,
 		Names: func(data json.RawMessage) (deployment.Name, error) {
 			p, err := read(data)
 			if err != nil {

@@ -140,6 +140,11 @@ func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (fact
 	if err != nil {
 		return facts, err
 	}
+	if operation.Recalls != nil {
+		if id, facts.History, err = a.recall(ctx, operation); err != nil {
+			return facts, err
+		}
+	}
 	if id != "" {
 		if err := a.rec.showing.wait(); err != nil { // it may have brought the model in
 			return facts, err

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/json"
 	"testing"
@@ -9,13 +10,30 @@ import (
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/worker"
 )
+
+// aboutChurn is a command about churn whose data is JSON.
+func aboutChurn(op, id, data string) events.Request {
+	return request(deployment.KindDeployment, "churn", op, id, json.RawMessage(data))
+}
+
+// holds compares what the target was told about churn with what is to be true.
+func (s *system) holds(effect deployment.Effect) {
+	s.tb.Helper()
+	want := &target{serving: map[deployment.Name]deployment.Name{}}
+	want.hold("churn", effect)
+	if got := s.target.serves("churn"); got != want.serves("churn") {
+		s.tb.Errorf("target holds %q, want %q", got, want.serves("churn"))
+	}
+}
 
 // ask publishes a command about churn, whose data is JSON, under an id of its
 // own, and waits for what it comes to.
 func (s *system) ask(op, data string) event {
 	s.tb.Helper()
-	return s.outcomeOf(s.publish(request(deployment.KindDeployment, "churn", op, rand.Text(), json.RawMessage(data))))
+	return s.outcomeOf(s.publish(aboutChurn(op, rand.Text(), data)))
 }
 
 // completes is ask for a command that must complete, and whether it changed something.
@@ -147,4 +165,62 @@ func TestDrift(t *testing.T) {
 	})
 	s.completes("drift", `{"featureDriftEnabled":false}`, true)
 	s.history()
+}
+
+// Whatever happens to the model and to the status, label, description, importance,
+// drift settings and who created the deployment are what they were, byte by byte,
+// in every event and after a rebuild (datarobot.md R17).
+func TestSettingsSurvive(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	stop := s.run(s.worker("w1"))
+	s.outcomeOf(s.publish(deployRequest("churn", "deploy", 1)))
+	s.completes("update", `{"label":"Customer churn","description":"Who leaves?","importance":"CRITICAL"}`, true)
+	set := s.ask("drift", `{"featureDriftEnabled":true}`)
+	settings := func(state deployment.State) string {
+		state.Status, state.Model, state.Target, state.Previous, state.LastFailure = "", nil, nil, nil, nil
+		state.Generation, state.Revision, state.UpdatedAt, state.UpdatedBy = 0, 0, set.Deployment.UpdatedAt, ""
+		return string(mustJSON(t, state))
+	}
+	want := settings(*set.Deployment)
+
+	s.outcomeOf(s.publish(replaceRequest("churn", "replace", 2)))
+	s.target.refuse(deployment.Reject(deployment.CodeArtifactInvalid, "model.artifact", "not a model"))
+	s.outcomeOf(s.publish(replaceRequest("churn", "refused", 3)))
+	s.target.mu.Lock()
+	s.target.inspect = nil
+	s.target.apply = func(context.Context, deployment.Name, deployment.ModelRef, uint64) error {
+		return &deployment.Failure{Code: deployment.CodeServerFailed, Message: "out of memory"}
+	}
+	s.target.mu.Unlock()
+	s.outcomeOf(s.publish(replaceRequest("churn", "fails", 3)))
+	s.target.mu.Lock()
+	s.target.apply = nil
+	s.target.mu.Unlock()
+	s.completes("rollback", `{"reason":"ERRORS"}`, true)
+	stop()
+	stop = s.run(s.worker("w2"))
+	s.completes("deactivate", `{}`, true)
+	s.completes("activate", `{}`, true)
+	s.ask("update", `{}`)
+	stop()
+	for _, e := range s.history() {
+		if e.Sequence < set.Sequence {
+			continue
+		}
+		if diff := cmp.Diff(want, settings(*e.Deployment)); diff != "" {
+			t.Errorf("event %d, %s: settings (-before +after):\n%s", e.Sequence, e.Type, diff)
+		}
+	}
+	before, _ := s.deployment("churn")
+	if err := bucket[worker.DeploymentView](s, jetstream.DeploymentsBucket).Delete(t.Context(), "churn"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.audit().Mend(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	after, _ := s.deployment("churn")
+	if diff := cmp.Diff(string(mustJSON(t, before)), string(mustJSON(t, after))); diff != "" || settings(after.State) != want {
+		t.Errorf("rebuilt (-before +after):\n%s", diff)
+	}
 }

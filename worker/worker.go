@@ -46,6 +46,7 @@ type Ledger interface {
 	Append(ctx context.Context, w jetstream.Write) (sequence uint64, appended bool, err error)
 	At(ctx context.Context, sequence uint64) (jetstream.Message, error)
 	Now(ctx context.Context) (time.Time, error)
+	Past
 }
 
 // Commands are what is asked for.

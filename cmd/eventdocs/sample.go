@@ -121,6 +121,12 @@ func decide(operation handlers.Operation, before deployment.Subject, registered 
 	if err != nil {
 		return d, false, err
 	}
+	if operation.Recalls != nil {
+		if id, err = operation.Recalls(before, cmd.Data); err != nil {
+			return d, false, err
+		}
+		facts.History = []deployment.Served{{ModelID: id}, {ModelID: before.Deployment.Model.ID}}
+	}
 	if id != "" {
 		registered.ID = id
 		facts.Model = &registered
