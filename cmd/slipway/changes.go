@@ -79,3 +79,18 @@ type deleteCmd struct {
 func (d *deleteCmd) Run(ctx context.Context, p *program) error {
 	return p.change(ctx, d.Wait, d.Name, "delete", handlers.Delete{})
 }
+
+type rollbackCmd struct {
+	Name       string            `arg:"" help:"Name of the deployment."`
+	Model      string            `help:"Id of a model that has served it. Default: the one before the current one." placeholder:"ID"`
+	Reason     deployment.Reason `required:"" help:"Why: ACCURACY, DATA_DRIFT, ERRORS, SCHEDULED_REFRESH, SCORING_SPEED, DEPRECATION or OTHER."`
+	ReasonText string            `help:"Why, in your own words."`
+	Wait       waiting           `embed:"" prefix:"command-"`
+}
+
+// Run serves an earlier model again.
+func (r *rollbackCmd) Run(ctx context.Context, p *program) error {
+	return p.change(ctx, r.Wait, r.Name, "rollback", handlers.Rollback{
+		ModelID: deployment.Name(r.Model), Reason: r.Reason, ReasonText: r.ReasonText,
+	})
+}

@@ -10,6 +10,8 @@ func (e entry) completed() string {
 	switch {
 	case e.Changed != nil && !*e.Changed:
 		return "it was so already"
+	case e.Replacement != nil && e.Replacement.Rollback:
+		return fmt.Sprintf("%s -> %s, rolled back (%s)", e.Replacement.OldModel, e.Replacement.NewModel, e.Replacement.Reason)
 	case e.Replacement != nil:
 		return fmt.Sprintf("%s -> %s (%s)", e.Replacement.OldModel, e.Replacement.NewModel, e.Replacement.Reason)
 	case e.Drift != nil:

@@ -48,6 +48,7 @@ type cli struct {
 	Register   registerCmd   `cmd:"" help:"Register a model."`
 	Deploy     deployCmd     `cmd:"" help:"Create a deployment and serve a model from it."`
 	Replace    replaceCmd    `cmd:"" help:"Serve another model from a deployment, without interruption."`
+	Rollback   rollbackCmd   `cmd:"" help:"Serve an earlier model of a deployment again, without interruption."`
 	Update     updateCmd     `cmd:"" help:"Change label, description or importance of a deployment."`
 	Drift      driftCmd      `cmd:"" help:"Switch the computing of drift on or off."`
 	Deactivate deactivateCmd `cmd:"" help:"Answer no predictions until the deployment is activated."`
@@ -55,6 +56,7 @@ type cli struct {
 	Delete     deleteCmd     `cmd:"" help:"End a deployment; its history stays."`
 	Cancel     cancelCmd     `cmd:"" help:"End a command that is queued or running."`
 	Get        getCmd        `cmd:"" help:"Show one deployment."`
+	History    historyCmd    `cmd:"" help:"Show which models a deployment has served, and why they were replaced."`
 	List       listCmd       `cmd:"" help:"List deployments, models or prediction servers."`
 	Events     eventsCmd     `cmd:"" help:"Show what happened, and follow what happens."`
 	Predict    predictCmd    `cmd:"" help:"Ask a deployment for predictions."`
