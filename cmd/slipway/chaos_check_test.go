@@ -165,7 +165,7 @@ func (h *history) checkCommands(orders []*order) {
 
 // checkOutcomes carries out the commands once more, in the order of the stream,
 // as simply as can be, and compares what each has come to. It returns the model
-// that each deployment serves; "": none.
+// that answers predictions of each deployment; "": none.
 func (h *history) checkOutcomes(orders []*order) (serves map[string]deployment.Name) {
 	orders = slices.DeleteFunc(slices.Clone(orders), func(o *order) bool { return o.sequence == 0 || h.ended[o.sequence] == nil })
 	slices.SortFunc(orders, func(a, b *order) int { return int(a.sequence) - int(b.sequence) }) //nolint:gosec // small numbers
@@ -175,14 +175,18 @@ func (h *history) checkOutcomes(orders []*order) (serves map[string]deployment.N
 			cancels[o.target.id] = o.sequence
 		}
 	}
-	serves = make(map[string]deployment.Name)
+	lives := make(map[string]*life)
 	models := make(map[string]deployment.Name) // content by id
 	for _, o := range orders {
-		if _, known := serves[o.name]; !known && o.kind == deployment.KindDeployment {
-			serves[o.name] = ""
+		l := lives[o.name]
+		if l == nil {
+			l = &life{}
+		}
+		if o.kind == deployment.KindDeployment {
+			lives[o.name] = l
 		}
 		got := h.ended[o.sequence]
-		want := []events.Outcome{h.expected(o, serves[o.name], models)}
+		want := []events.Outcome{h.expected(o, l, models)}
 		if o.nature == expiring && want[0] != events.Duplicate {
 			want = append(want, events.Expired)
 		}
@@ -195,24 +199,57 @@ func (h *history) checkOutcomes(orders []*order) (serves map[string]deployment.N
 		if got.Outcome != events.Completed {
 			continue
 		}
-		switch o.op {
-		case "register":
+		if o.op == "register" {
 			models[o.name] = o.model
-		case "deploy", "replace":
-			serves[o.name] = o.model
+		} else {
+			l.carryOut(o)
 		}
 	}
-	for name, model := range serves {
-		if got := h.state(name); got != model {
-			h.violation("%s: the ledger says that %q serves, want %q\n%s", name, got, model, h.tail("deployment", name))
+	serves = make(map[string]deployment.Name)
+	for name, l := range lives {
+		if serves[name] = l.model; l.inactive {
+			serves[name] = ""
+		}
+		if got := h.state(name); got != serves[name] {
+			h.violation("%s: the ledger says that %q serves, want %q\n%s", name, got, serves[name], h.tail("deployment", name))
 		}
 	}
 	return serves
 }
 
+// life is a deployment, as simply as can be.
+type life struct {
+	model    deployment.Name // "": there is no deployment
+	earlier  deployment.Name // the model before that one
+	served   []deployment.Name
+	inactive bool
+}
+
+// goesTo is the model that the command leads to; "": there is none.
+func (l *life) goesTo(o *order) deployment.Name {
+	if o.op == "rollback" && o.model == "" {
+		return l.earlier
+	}
+	return o.model
+}
+
+func (l *life) carryOut(o *order) {
+	switch o.op {
+	case "deploy":
+		*l = life{model: o.model, served: []deployment.Name{o.model}}
+	case "replace", "rollback":
+		model := l.goesTo(o)
+		l.model, l.earlier, l.served = model, l.model, append(l.served, model)
+	case "deactivate", "activate":
+		l.inactive = o.op == "deactivate"
+	case "delete":
+		*l = life{}
+	}
+}
+
 // expected is how a command ends that nobody cancels and that does not expire
 // before its turn.
-func (h *history) expected(o *order, serves deployment.Name, models map[string]deployment.Name) events.Outcome {
+func (h *history) expected(o *order, l *life, models map[string]deployment.Name) events.Outcome {
 	switch {
 	case o.id == "" || o.nature == repeated && o.changed || o.nature == invalidOrder:
 		return events.Rejected
@@ -234,9 +271,18 @@ func (h *history) expected(o *order, serves deployment.Name, models map[string]d
 		content, known := models[o.name]
 		ok = !known || content == o.model
 	case "deploy":
-		ok = serves == "" && (!o.byID || models[string(o.model)] != "")
+		ok = l.model == "" && (!o.byID || models[string(o.model)] != "")
 	case "replace":
-		ok = serves != "" && serves != o.model && (!o.byID || models[string(o.model)] != "")
+		ok = l.model != "" && !l.inactive && l.model != o.model && (!o.byID || models[string(o.model)] != "")
+	case "rollback":
+		to := l.goesTo(o)
+		ok = l.model != "" && !l.inactive && l.model != to && slices.Contains(l.served, to)
+	case "deactivate", "activate":
+		ok = l.model != "" && l.inactive == (o.op == "activate")
+	case "drift":
+		ok = l.model != "" && !l.inactive
+	case "update", "delete":
+		ok = l.model != ""
 	}
 	if ok {
 		return events.Completed
@@ -244,13 +290,14 @@ func (h *history) expected(o *order, serves deployment.Name, models map[string]d
 	return events.Rejected
 }
 
-// state is the model that the newest event about a deployment says it serves.
+// state is the model that the newest event about a deployment says answers
+// predictions.
 func (h *history) state(name string) (model deployment.Name) {
 	for _, e := range h.events {
 		if e.Kind != string(deployment.KindDeployment) || e.Subject != name {
 			continue
 		}
-		if model = ""; e.Deployment != nil && e.Deployment.Model != nil {
+		if model = ""; e.Deployment.Serves() {
 			model = e.Deployment.Model.ID
 		}
 	}

@@ -92,6 +92,8 @@ func (d *driver) next() *order {
 		d.invalid(o)
 	case len(before) == 0 || dice < 42:
 		d.deploy(o)
+	case dice < 62:
+		d.operate(o, dice)
 	default:
 		d.replace(o)
 	}
@@ -161,6 +163,34 @@ func (d *driver) replace(o *order) {
 	o.op = "replace"
 	d.perhapsExpires(o)
 	d.encode(o, handlers.Replace{Reason: deployment.ReasonDataDrift, ReasonText: o.id, ModelChoice: d.choose(o)})
+}
+
+// operate changes something else than the model that is given.
+func (d *driver) operate(o *order, dice int) {
+	switch {
+	case dice < 49:
+		o.op = "rollback"
+		if d.IntN(2) == 0 {
+			o.model = d.facts(d.IntN(chaosVariants)).Named("").ContentID()
+		}
+		d.encode(o, handlers.Rollback{ModelID: o.model, Reason: deployment.ReasonErrors})
+	case dice < 52:
+		o.op = "deactivate"
+		d.encode(o, handlers.Deactivate{})
+	case dice < 57:
+		o.op = "activate"
+		d.encode(o, handlers.Activate{})
+	case dice < 59:
+		o.op = "delete"
+		d.encode(o, handlers.Delete{})
+	case dice < 60:
+		o.op = "drift"
+		enabled := d.IntN(2) == 0
+		d.encode(o, handlers.Drift{FeatureDriftEnabled: &enabled})
+	default:
+		o.op = "update"
+		d.encode(o, handlers.Update{Label: &o.id})
+	}
 }
 
 func (d *driver) repeat(o, earlier *order) {
