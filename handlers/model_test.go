@@ -1,12 +1,8 @@
 package handlers_test
 
 import (
-	"encoding/json"
-	"errors"
-	"fmt"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -14,152 +10,6 @@ import (
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/handlers"
 )
-
-// world is what decisions lead to, and beside it an oracle that knows nothing of
-// states: only which content serves where, and which content has which id.
-type world struct {
-	models      map[deployment.Name]*deployment.Model
-	deployments map[deployment.Name]*deployment.State
-
-	serves     map[deployment.Name]int               // content that serves
-	served     map[deployment.Name]int               // content that served before
-	contents   map[deployment.Name]int               // content of each registered id
-	changes    map[deployment.Name]uint64            // of what serves
-	revisions  map[deployment.Name]uint64            // changes of anything
-	history    map[deployment.Name][]deployment.Name // ids that served, in this life
-	inactive   map[deployment.Name]bool
-	deleted    map[deployment.Name]bool
-	drift      map[deployment.Name]deployment.DriftTracking
-	known      map[deployment.Name]description // what people know it by
-	operations map[string]handlers.Operation
-	commands   int
-}
-
-// description is what people know a deployment by.
-type description struct {
-	Label, Description string // "": none
-	Importance         deployment.Importance
-}
-
-func knownBy(s *deployment.State) description {
-	k := description{Label: s.Label, Importance: s.Importance}
-	if s.Description != nil {
-		k.Description = *s.Description
-	}
-	return k
-}
-
-func content(variant int) handlers.ModelFacts {
-	return handlers.ModelFacts{
-		Format: deployment.FormatXGBoost, Type: fmt.Sprint("variant ", variant),
-		Target:   deployment.Target{Name: "churned", Type: deployment.TargetBinary},
-		Features: []deployment.Feature{{Name: "a", Type: deployment.FeatureNumeric}},
-		Artifact: deployment.Artifact{Object: "x", Digest: "sha256:" + deployment.Digest(fmt.Sprintf("%064x", variant)), Size: 1},
-	}
-}
-
-// carryOut decides as a worker does: a second time, if the file is asked for.
-func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deployment.Name, data any) error {
-	w.commands++
-	text, err := json.Marshal(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	operation := w.operations[op]
-	subject := deployment.Subject{Deployment: w.deployments[name]}
-	if kind == deployment.KindModel {
-		subject = deployment.Subject{Model: w.models[name]}
-	}
-	before, err := json.Marshal(subject)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd := deployment.Command{Kind: kind, Name: name, Op: op, Token: fmt.Sprint(w.commands), By: "/test", At: time.Unix(int64(w.commands), 0)}
-	id, err := operation.Names(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	facts := deployment.Facts{Model: w.models[id]}
-	if operation.Recalls != nil {
-		if id, err = operation.Recalls(subject, text); err != nil {
-			t.Fatal(err)
-		}
-		facts.Model = w.models[id]
-		for _, served := range w.history[name] {
-			facts.History = append(facts.History, deployment.Served{ModelID: served})
-		}
-	}
-	decision, err := operation.Decide(subject, facts, cmd, text)
-	if err == nil && decision.Inspect != nil {
-		facts.Inspection = &deployment.Inspection{Format: deployment.FormatXGBoost, Features: 1, Outputs: 1}
-		decision, err = operation.Decide(subject, facts, cmd, text)
-	}
-	after, marshalErr := json.Marshal(subject)
-	if marshalErr != nil || string(before) != string(after) {
-		t.Fatalf("the subject changed from %s to %s", before, after)
-	}
-	if err != nil {
-		return err
-	}
-	if decision.Registered != nil && w.models[decision.Registered.ID] == nil {
-		w.models[decision.Registered.ID] = decision.Registered
-	}
-	if kind == deployment.KindDeployment {
-		w.deployments[name] = decision.After.Deployment
-	}
-	return nil
-}
-
-// refusal is why a command about the deployment is refused whatever else it says.
-func (w *world) refusal(name deployment.Name, needsActive bool) deployment.Code {
-	switch {
-	case w.serves[name] == 0:
-		return deployment.CodeDeploymentNotFound
-	case needsActive && w.inactive[name]:
-		return deployment.CodeDeploymentInactive
-	default:
-		return ""
-	}
-}
-
-// turn activates or deactivates.
-func (w *world) turn(t *rapid.T, op string, name deployment.Name, data any, off bool) {
-	code := w.refusal(name, false)
-	if code == "" && w.inactive[name] == off {
-		code = deployment.CodeAlreadyInStatus
-	}
-	expect(t, w.carryOut(t, deployment.KindDeployment, op, name, data), code)
-	if code == "" {
-		w.inactive[name] = off
-		w.changes[name]++
-		w.revisions[name]++
-	}
-}
-
-// buried compares a tombstone with what the oracle says.
-func (w *world) buried(t *rapid.T, state *deployment.State, name deployment.Name) {
-	want := &deployment.State{
-		Name: name, Label: w.known[name].Label, Importance: w.known[name].Importance, Status: deployment.StatusDeleted,
-		DriftTracking: w.drift[name], Revision: w.revisions[name], Generation: w.changes[name], UpdatedBy: "/test", CreatedBy: "/test", DeletedBy: "/test",
-	}
-	if text := w.known[name].Description; text != "" {
-		want.Description = &text
-	}
-	want.CreatedAt, want.UpdatedAt, want.DeletedAt = state.CreatedAt, *state.DeletedAt, state.DeletedAt
-	if diff := cmp.Diff(want, state); diff != "" {
-		t.Fatalf("tombstone of %s (-oracle +state):\n%s", name, diff)
-	}
-}
-
-// expect compares what a decision came to with what the oracle says.
-func expect(t *rapid.T, err error, code deployment.Code) {
-	rejection, _ := errors.AsType[*deployment.Rejection](err)
-	switch {
-	case err == nil && code == "":
-	case rejection == nil || rejection.Code != code:
-		t.Fatalf("got %v, want code %q", err, code)
-	}
-}
 
 // Any sequence of commands leads where the oracle says.
 func TestDecisionsAgainstAnOracle(t *testing.T) {
@@ -174,6 +24,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{
 			models: map[deployment.Name]*deployment.Model{}, deployments: map[deployment.Name]*deployment.State{},
+			ledger: map[deployment.Name]*deployment.History{},
 			serves: map[deployment.Name]int{}, served: map[deployment.Name]int{}, contents: map[deployment.Name]int{},
 			changes: map[deployment.Name]uint64{}, revisions: map[deployment.Name]uint64{}, known: map[deployment.Name]description{},
 			history: map[deployment.Name][]deployment.Name{}, inactive: map[deployment.Name]bool{}, deleted: map[deployment.Name]bool{},
@@ -327,6 +178,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				for name, state := range w.deployments {
+					w.remembered(t, name)
 					if w.deleted[name] {
 						w.buried(t, state, name)
 						continue
