@@ -29,17 +29,17 @@ func (s *system) holds(effect deployment.Effect) {
 	}
 }
 
-// ask publishes a command about churn, whose data is JSON, under an id of its
+// command publishes a command about churn, whose data is JSON, under an id of its
 // own, and waits for what it comes to.
-func (s *system) ask(op, data string) event {
+func (s *system) command(op, data string) event {
 	s.tb.Helper()
 	return s.outcomeOf(s.publish(aboutChurn(op, rand.Text(), data)))
 }
 
-// completes is ask for a command that must complete, and whether it changed something.
+// completes is command for one that must complete, and whether it changed something.
 func (s *system) completes(op, data string, changed bool) *deployment.State {
 	s.tb.Helper()
-	got := s.ask(op, data)
+	got := s.command(op, data)
 	if got.Outcome != events.Completed || *got.Changed != changed {
 		s.tb.Fatalf("%s %s: got %s %+v, changed %v, want completed, changed %v", op, data, got.Outcome, got.Failure, got.Changed, changed)
 	}
@@ -60,7 +60,7 @@ type refused struct {
 func (s *system) refuses(before *deployment.State, list []refused) {
 	s.tb.Helper()
 	for _, want := range list {
-		e := s.ask(want.op, want.data)
+		e := s.command(want.op, want.data)
 		if e.Outcome != events.Rejected {
 			s.tb.Errorf("%s %s: got %s, want rejected", want.op, want.data, e.Outcome)
 			continue
@@ -143,7 +143,7 @@ func TestDrift(t *testing.T) {
 		{`{"featureDriftEnabled":true}`, true, deployment.DriftChange{Before: target, After: both}},
 		{`{"targetDriftEnabled":true,"featureDriftEnabled":true}`, false, deployment.DriftChange{Before: both, After: both}},
 	} {
-		got := s.ask("drift", step.data)
+		got := s.command("drift", step.data)
 		if got.Outcome != events.Completed || *got.Changed != step.changed {
 			t.Fatalf("drift %s: got %s %+v, want completed, changed %v", step.data, got.Outcome, got.Failure, step.changed)
 		}
@@ -176,7 +176,7 @@ func TestSettingsSurvive(t *testing.T) {
 	stop := s.run(s.worker("w1"))
 	s.outcomeOf(s.publish(deployRequest("churn", "deploy", 1)))
 	s.completes("update", `{"label":"Customer churn","description":"Who leaves?","importance":"CRITICAL"}`, true)
-	set := s.ask("drift", `{"featureDriftEnabled":true}`)
+	set := s.command("drift", `{"featureDriftEnabled":true}`)
 	settings := func(state deployment.State) string {
 		state.Status, state.Model, state.Target, state.Previous, state.LastFailure = "", nil, nil, nil, nil
 		state.Generation, state.Revision, state.UpdatedAt, state.UpdatedBy = 0, 0, set.Deployment.UpdatedAt, ""
@@ -202,7 +202,7 @@ func TestSettingsSurvive(t *testing.T) {
 	stop = s.run(s.worker("w2"))
 	s.completes("deactivate", `{}`, true)
 	s.completes("activate", `{}`, true)
-	s.ask("update", `{}`)
+	s.command("update", `{}`)
 	stop()
 	for _, e := range s.history() {
 		if e.Sequence < set.Sequence {

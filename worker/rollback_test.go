@@ -64,7 +64,7 @@ func TestRollback(t *testing.T) {
 	third := string(contentID(3))
 	s.wantHistory(first+" DATA_DRIFT", "churn-v2 OTHER", third+" -")
 
-	back := s.ask("rollback", `{"reason":"ERRORS","reasonText":"too many false alarms"}`)
+	back := s.command("rollback", `{"reason":"ERRORS","reasonText":"too many false alarms"}`)
 	if back.Outcome != events.Completed || s.target.serves("churn") != "churn-v2" {
 		t.Fatalf("got %s %+v, target serves %s, want it to serve churn-v2", back.Outcome, back.Failure, s.target.serves("churn"))
 	}

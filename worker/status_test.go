@@ -82,7 +82,7 @@ func TestTombstoneIsProjected(t *testing.T) {
 	s := newSystem(t)
 	stop := s.run(s.worker("w1"))
 	s.outcomeOf(s.publish(deployRequest("churn", "deploy", 1)))
-	deleted := s.ask("delete", `{}`)
+	deleted := s.command("delete", `{}`)
 	s.shown(deleted)
 	stop()
 	view, _ := s.deployment("churn")
@@ -117,7 +117,7 @@ func TestActivateAndDeactivate(t *testing.T) {
 		{"activate", `{}`, deployment.CodeAlreadyInStatus, deployment.ClassConflict, "", already},
 		{"deactivate", `{"now":true}`, deployment.CodeUnknownField, deployment.ClassInvalid, "now", "now is not a known member"},
 	})
-	off := s.ask("deactivate", `{}`)
+	off := s.command("deactivate", `{}`)
 	if off.Outcome != events.Completed || s.target.serves("churn") != inactiveModel {
 		t.Fatalf("got %s %+v, target serves %q, want it inactive", off.Outcome, off.Failure, s.target.serves("churn"))
 	}
@@ -165,7 +165,7 @@ func TestStatusChangeThatFails(t *testing.T) {
 	s.target.stop = func(context.Context, deployment.Name, uint64) error { return errors.New("no responders") }
 	s.target.mu.Unlock()
 	for _, op := range []string{"deactivate", "delete"} {
-		got := s.ask(op, `{}`)
+		got := s.command(op, `{}`)
 		if got.Outcome != events.Failed || got.Failure.Code != deployment.CodeServerUnavailable || !got.Failure.Retryable {
 			t.Errorf("%s: got %s %+v, want failed with %s", op, got.Outcome, got.Failure, deployment.CodeServerUnavailable)
 		}
@@ -183,7 +183,7 @@ func TestStatusChangeThatFails(t *testing.T) {
 	}
 	s.target.mu.Unlock()
 	s.completes("deactivate", `{}`, true)
-	got := s.ask("activate", `{}`)
+	got := s.command("activate", `{}`)
 	if got.Outcome != events.Failed || got.Deployment.Status != deployment.StatusInactive || s.target.serves("churn") != inactiveModel {
 		t.Errorf("activate: got %s %+v, target holds %q, want it inactive", got.Outcome, got.Deployment, s.target.serves("churn"))
 	}
