@@ -36,11 +36,12 @@ func (s *State) Stopped(cmd Command) *State {
 func (s *State) Tombstone(cmd Command) *State {
 	after := s.Clone()
 	after.Status, after.Model, after.Target, after.Previous, after.LastFailure = StatusDeleted, nil, nil, nil, nil
-	after.DeletedAt, after.DeletedBy = &cmd.At, cmd.By
 	if s.Model != nil {
 		after.Generation++
 	}
 	after.touch(cmd)
+	at := after.UpdatedAt
+	after.DeletedAt, after.DeletedBy = &at, after.UpdatedBy
 	return after
 }
 
