@@ -226,12 +226,14 @@ func (p *page) operation(s sample) {
 }
 
 // canHave reports whether the outcome can occur for the operation: what is never
-// begun has no progress, and only commands of deployments can be cancelled, but
-// not one that cancels.
+// begun has no progress, where no model is looked at there is no verdict, and only
+// commands of deployments can be cancelled, but not one that cancels.
 func (s sample) canHave(o events.Outcome) bool {
 	switch o {
-	case events.Started, events.Validated, events.Progress:
+	case events.Started, events.Progress:
 		return s.begins
+	case events.Validated:
+		return s.checks
 	case events.Cancelled:
 		return s.Kind == deployment.KindDeployment && s.Op != handlers.OpCancel
 	default:

@@ -25,6 +25,7 @@ type sample struct {
 	command json.RawMessage // the CloudEvent
 	outcome json.RawMessage // the CloudEvent that it ends in when all goes well
 	begins  bool            // it has effects, so that it is claimed
+	checks  bool            // it checks a model
 }
 
 // Of every sample.
@@ -83,9 +84,12 @@ func samples(set *schemas.Set) ([]sample, error) {
 			Checks: decision.Checks, Changed: &decision.Changed, Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift,
 		}
 		recent[operation.Kind] = append(recent[operation.Kind], fmt.Sprintf("%s:%s:%s:%d", cmd.Token(), events.Completed, cmd.Digest(), sequence))
-		if s.begins { // started, validated
-			ledger += 2
-			newest[operation.Kind] = ledger
+		s.checks = len(decision.Checks) > 0
+		for _, published := range []bool{s.begins, s.checks} { // started, validated
+			if published {
+				ledger++
+				newest[operation.Kind] = ledger
+			}
 		}
 		data.Ledger.Previous, data.Ledger.Watermark, data.Ledger.Recent = newest[operation.Kind], sequence, recent[operation.Kind]
 		var revision uint64
