@@ -281,8 +281,7 @@ func (t *target) Apply(ctx context.Context, name deployment.Name, m deployment.M
 	return nil
 }
 
-func (t *target) Stop(ctx context.Context, name deployment.Name, inactive bool, token uint64, progress func(string)) error {
-	progress("stopping")
+func (t *target) Stop(ctx context.Context, name deployment.Name, inactive bool, token uint64, _ func(string)) error {
 	t.mu.Lock()
 	hook := t.stop
 	t.mu.Unlock()

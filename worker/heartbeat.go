@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -61,12 +62,12 @@ func (a *attempt) keepClaim(ctx, writing context.Context, cancel context.CancelC
 	}
 }
 
-// renew publishes what the effect said last.
+// renew publishes what the effect said last; it need not have said anything yet.
 func (a *attempt) renew(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, a.Lease)
 	defer cancel()
 	a.mu.Lock()
-	message := a.message
+	message := cmp.Or(a.message, "begun")
 	a.mu.Unlock()
 	_, err := a.publish(ctx, events.Progress, Data{Message: message})
 	return err

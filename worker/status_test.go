@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/worker"
 )
 
@@ -212,5 +214,39 @@ func TestReconcileStops(t *testing.T) {
 	}
 	if s.target.serves("gone") != "" || s.target.serves("churn") != inactiveModel || s.target.serves("other") != contentID(3) {
 		t.Errorf("target holds %v, want the deleted one gone and the inactive one inactive", s.target.serving)
+	}
+}
+
+// A claim is renewed also while the target has nothing to say, with an event that
+// fits its schema.
+func TestProgressOfASilentTarget(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	w := s.worker("w1")
+	w.Lease = 150 * time.Millisecond
+	s.run(w)
+	s.outcomeOf(s.publish(deployRequest("churn", "deploy", 1)))
+	s.target.mu.Lock()
+	s.target.stop = func(ctx context.Context, _ deployment.Name, token uint64) error {
+		err := s.ledger.Follow(ctx, jetstream.EventSubject("deployment", "churn", "delete", string(events.Progress)), token, nil, func(jetstream.Message) error {
+			return errFound
+		})
+		if errors.Is(err, errFound) {
+			return nil
+		}
+		return err
+	}
+	s.target.mu.Unlock()
+	if got := s.command("delete", `{}`); got.Outcome != events.Completed {
+		t.Errorf("got %s %+v, want it deleted", got.Outcome, got.Failure)
+	}
+	var told []string
+	for _, e := range s.history() { // each checked against its schema
+		if e.Outcome == events.Progress {
+			told = append(told, e.Message)
+		}
+	}
+	if len(told) == 0 || told[0] != "begun" {
+		t.Errorf("told %q, want that it has begun", told)
 	}
 }
