@@ -24,6 +24,8 @@ type Command struct {
 	Time    time.Time // zero when the event has none
 	Data    json.RawMessage
 
+	AuthType      string // what AuthID is: one of AuthTypes
+	AuthID        string // for whom the command was sent, as the sender says; nobody has checked it
 	CorrelationID string // of the event, else its own id
 	TraceParent   string
 	TraceState    string
@@ -123,6 +125,10 @@ func (c *Command) readExtensions(extensions map[string]any) (problems []Problem)
 	if c.CorrelationID == "" {
 		c.CorrelationID = c.ID
 	}
+	if c.AuthType, c.AuthID = text("authtype"), text("authid"); c.AuthType != "" && !slices.Contains(AuthTypes(), c.AuthType) {
+		problems = append(problems, Problem{"authtype", fmt.Sprintf("extension authtype %q: expected one of %s", c.AuthType, strings.Join(AuthTypes(), ", "))})
+		c.AuthType = ""
+	}
 	if expiry := text("expirytime"); expiry != "" {
 		at, err := types.ParseTime(expiry)
 		if err != nil {
@@ -131,6 +137,12 @@ func (c *Command) readExtensions(extensions map[string]any) (problems []Problem)
 		c.Expires = at
 	}
 	return problems
+}
+
+// AuthTypes are what a command may be sent for, in the words of the CloudEvents
+// auth context extension (ecosystem.md section 5).
+func AuthTypes() []string {
+	return []string{"app_user", "user", "service_account", "api_key", "system", "unauthenticated", "unknown"}
 }
 
 // MaxAttribute is how many bytes an attribute of a command may have: attributes
@@ -148,6 +160,7 @@ func (c *Command) clip() (problems []Problem) {
 		{"source", &c.Source},
 		{"subject", &c.Subject},
 		{"type", &c.Type.Op},
+		{"authid", &c.AuthID},
 		{"correlationid", &c.CorrelationID},
 		{"traceparent", &c.TraceParent},
 		{"tracestate", &c.TraceState},

@@ -329,3 +329,37 @@ func TestDigestDoesNotDependOnTheMode(t *testing.T) {
 		t.Errorf("structured %s %s, binary %s %s", one.Digest(), one.Data, other.Digest(), other.Data)
 	}
 }
+
+// For whom a command was sent is as the sender says; what kind of a thing that
+// is has to be one of those that CloudEvents knows.
+func TestReadCommandAuth(t *testing.T) {
+	t.Parallel()
+	read := func(authType, authID string) (events.Command, error) {
+		e, err := events.Request{
+			Type: events.Type{Kind: "deployment", Op: "deploy"}, Source: "/cli", ID: "1", Subject: "churn", Time: time.Now(),
+			AuthType: authType, AuthID: authID, Data: map[string]any{},
+		}.Event()
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, body, err := events.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return events.ReadCommand(header, body)
+	}
+	for _, kind := range append(events.AuthTypes(), "") {
+		if cmd, err := read(kind, "user:ada"); err != nil || cmd.AuthType != kind || cmd.AuthID != "user:ada" {
+			t.Errorf("%q: got %q %q, %v", kind, cmd.AuthType, cmd.AuthID, err)
+		}
+	}
+	cmd, err := read("person", "user:ada")
+	want := `extension authtype "person": expected one of app_user, user, service_account, api_key, system, unauthenticated, unknown`
+	if err == nil || err.Error() != want || cmd.AuthType != "" || cmd.AuthID != "user:ada" {
+		t.Errorf("got %+v, %v, want %s", cmd, err, want)
+	}
+	cmd, err = read("user", strings.Repeat("x", events.MaxAttribute+1))
+	if err == nil || !strings.Contains(err.Error(), "attribute authid: expected 1024 bytes at most, got 1025") || len(cmd.AuthID) != events.MaxAttribute {
+		t.Errorf("got %d bytes, %v, want it to be too long", len(cmd.AuthID), err)
+	}
+}

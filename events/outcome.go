@@ -28,6 +28,8 @@ type Fact struct {
 	Revision      uint64 // of the deployment
 	CorrelationID string
 	CausationID   string // id of the command
+	AuthType      string // of the command
+	AuthID        string // of the command
 	TraceParent   string
 	TraceState    string
 	Data          any
@@ -59,7 +61,7 @@ func (f Fact) Event() (cloudevents.Event, error) {
 	e.SetExtension("sequence", fmt.Sprintf("%020d", f.Revision))
 	return e, complete(&e, f.Data, map[string]string{
 		"correlationid": f.CorrelationID, "causationid": f.CausationID, "partitionkey": f.Subject,
-		"traceparent": f.TraceParent, "tracestate": f.TraceState,
+		"authtype": f.AuthType, "authid": f.AuthID, "traceparent": f.TraceParent, "tracestate": f.TraceState,
 	})
 }
 

@@ -14,6 +14,8 @@ type Request struct {
 	Time          time.Time
 	CorrelationID string
 	CausationID   string // id of what led to this command
+	AuthType      string // what AuthID is: one of AuthTypes
+	AuthID        string // for whom the command is sent, if not for the source itself
 	Data          any
 }
 
@@ -26,5 +28,7 @@ func (r Request) Event() (cloudevents.Event, error) {
 	e.SetType(r.Type.With(Requested).String())
 	e.SetSubject(r.Subject)
 	e.SetTime(r.Time.UTC())
-	return e, complete(&e, r.Data, map[string]string{"correlationid": r.CorrelationID, "causationid": r.CausationID})
+	return e, complete(&e, r.Data, map[string]string{
+		"correlationid": r.CorrelationID, "causationid": r.CausationID, "authtype": r.AuthType, "authid": r.AuthID,
+	})
 }
