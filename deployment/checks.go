@@ -21,6 +21,23 @@ const (
 	CheckDeclaredTarget   CheckName = "declaredTarget"   // the declared target fits the file
 )
 
+// The checks of a model against the one that it is to replace (datarobot.md
+// section 4, tier 1). Of a model that is to be deployed, those that look at no
+// other model are made.
+const (
+	CheckTarget           CheckName = "target"             // both predict the same
+	CheckTargetType       CheckName = "targetType"         // in the same way
+	CheckTargetClasses    CheckName = "targetClasses"      // and tell the same classes apart
+	CheckFeatures         CheckName = "features"           // it needs no feature that the current model does not need
+	CheckFeatureDataTypes CheckName = "featureDataTypes"   // features that both need are of the same type
+	CheckPermission       CheckName = "permission"         // the sender may change the deployment
+	CheckNotCurrentModel  CheckName = "notCurrentModel"    // it is another model
+	CheckSupported        CheckName = "supported"          // the model of the deployment can be replaced
+	CheckModelCanDeploy   CheckName = "modelCanBeDeployed" // it is not archived
+	CheckModelStatus      CheckName = "modelStatus"        // it is built
+	CheckSeriesType       CheckName = "seriesType"         // both are for single time series, or for several, or for none
+)
+
 // Check is one verdict.
 type Check struct {
 	Status  CheckStatus `json:"status"`
@@ -55,23 +72,43 @@ func (c Checks) Status() CheckStatus {
 
 // Rejection is what failing checks come to, or nil when none fails.
 func (c Checks) Rejection() *Rejection {
-	var findings []Finding
+	return RejectAll("the model does not pass its checks", c.findings(Failing, func(CheckName) Code { return CodeChecksFailing }))
+}
+
+// StrictRejection is what warnings come to where they stop what they are about
+// (datarobot.md R14), or nil when none warns.
+func (c Checks) StrictRejection(code Code) *Rejection {
+	return RejectAll("a check has a warning, and validation is strict", c.findings(Warning, func(CheckName) Code { return code }))
+}
+
+// findings are the checks with the status, in the order of their paths.
+func (c Checks) findings(status CheckStatus, code func(CheckName) Code) (findings []Finding) {
 	for name, check := range c {
-		if check.Status == Failing {
-			findings = append(findings, Finding{Code: CodeChecksFailing, Path: name.path(), Message: check.Message})
+		if check.Status == status {
+			findings = append(findings, Finding{Code: code(name), Path: name.path(), Message: check.Message})
 		}
 	}
 	slices.SortFunc(findings, func(a, b Finding) int { return strings.Compare(a.Path+a.Message, b.Path+b.Message) })
-	return RejectAll("the model does not pass its checks", findings)
+	return findings
 }
 
 // path is the member of the command's data that the check is about.
 func (n CheckName) path() string {
 	switch n {
-	case CheckDeclaredFeatures:
+	case CheckDeclaredFeatures, CheckFeatures, CheckFeatureDataTypes:
 		return "model.features"
-	case CheckDeclaredTarget:
+	case CheckDeclaredTarget, CheckTarget, CheckTargetType, CheckTargetClasses:
 		return "model.target"
+	case CheckNotCurrentModel:
+		return "model"
+	case CheckModelCanDeploy:
+		return "model.archived"
+	case CheckModelStatus:
+		return "model.status"
+	case CheckSeriesType:
+		return "model.seriesType"
+	case CheckPermission, CheckSupported:
+		return ""
 	default:
 		return "model.artifact"
 	}

@@ -1,6 +1,7 @@
 package deployment_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -233,5 +234,27 @@ func TestCheckRejectedFailsTheCheckItIsAbout(t *testing.T) {
 		if got.Status() != deployment.Failing {
 			t.Errorf("%s: got status %s, want failing", code, got.Status())
 		}
+	}
+}
+
+// Of many classes a message names those that differ.
+func TestManyClassesThatDiffer(t *testing.T) {
+	t.Parallel()
+	many := func(from, to int) (classes []string) {
+		for i := from; i < to; i++ {
+			classes = append(classes, fmt.Sprint("c", i))
+		}
+		return classes
+	}
+	current, candidate := churn(), churn()
+	current.Target.Classes, candidate.Target.Classes = many(0, 50), many(1, 75)
+	ref := current.Ref()
+	_, checks := deployment.Candidate{
+		Model: candidate, State: &deployment.State{Name: "churn", Status: deployment.StatusActive, Model: &ref}, Facts: deployment.Facts{Current: &current},
+	}.Validate()
+	want := "expected the 50 classes of the current model, got 74; missing: c0; additional: c50, c51, c52, c53, c54, c55, c56, c57, c58, c59, " +
+		"c60, c61, c62, c63, c64, c65, c66, c67, c68, c69, and 5 more"
+	if got := checks[deployment.CheckTargetClasses]; got.Message != want || got.Status != deployment.Failing {
+		t.Errorf("got %+v, want %s", got, want)
 	}
 }

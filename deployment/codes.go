@@ -36,6 +36,10 @@ const (
 	CodeUnknownEnum  Code = "unknown_enum"
 	CodeEmptyUpdate  Code = "empty_update"
 
+	// The command names what there is not, or its sender may not send it.
+	CodeUnknownServer Code = "unknown_prediction_server"
+	CodeNotPermitted  Code = "not_permitted"
+
 	// The state does not allow it.
 	CodeDeploymentExists   Code = "deployment_exists"
 	CodeDeploymentNotFound Code = "deployment_not_found"
@@ -47,6 +51,7 @@ const (
 	CodeIsCurrentModel     Code = "is_current_model"
 	CodeModelNeverServed   Code = "model_never_served"
 	CodeNoEarlierModel     Code = "no_earlier_model"
+	CodeValidationFailed   Code = "validation_failed"
 	CodeCommandNotFound    Code = "command_not_found"
 	CodeCommandFinished    Code = "command_finished"
 
@@ -71,6 +76,7 @@ const (
 	CodePanic             Code = "panic"
 	CodeWorkerStopped     Code = "worker_stopped"
 	CodeDeadlineExceeded  Code = "deadline_exceeded"
+	CodeBusy              Code = "busy" // of a request that is answered at once
 )
 
 // Class is the class of the code.
@@ -78,11 +84,11 @@ func (c Code) Class() Class {
 	switch c {
 	case CodeDeploymentNotFound, CodeModelNotFound, CodeModelNeverServed, CodeCommandNotFound:
 		return ClassNotFound
-	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeNoEarlierModel, CodeIDReused, CodeCommandFinished:
+	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeValidationFailed, CodeNoEarlierModel, CodeIDReused, CodeCommandFinished:
 		return ClassConflict
-	case CodeURLNotAllowed:
+	case CodeURLNotAllowed, CodeNotPermitted:
 		return ClassForbidden
-	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped, CodeDeadlineExceeded:
+	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped, CodeDeadlineExceeded, CodeBusy:
 		return ClassInternal
 	default:
 		return ClassInvalid

@@ -61,6 +61,10 @@ var classes = map[string]deployment.Class{
 	"panic":                         deployment.ClassInternal,
 	"deadline_exceeded":             deployment.ClassInternal,
 	"worker_stopped":                deployment.ClassInternal,
+	"unknown_prediction_server":     deployment.ClassInvalid,
+	"not_permitted":                 deployment.ClassForbidden,
+	"validation_failed":             deployment.ClassConflict,
+	"busy":                          deployment.ClassInternal,
 }
 
 func TestEveryCodeHasItsClass(t *testing.T) {

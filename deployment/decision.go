@@ -1,6 +1,9 @@
 package deployment
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
 // Command is one request for a change, as a decision sees it.
 type Command struct {
@@ -9,8 +12,12 @@ type Command struct {
 	Op    string
 	Token string    // identifies the command: 26 characters
 	By    string    // CloudEvents source: who asks
+	Actor string    // CloudEvents authid: for whom, if the sender says so
 	At    time.Time // when the command was stored, by the broker's clock
 }
+
+// Who is for whom the command was sent or, if it does not say so, its sender.
+func (c Command) Who() string { return cmp.Or(c.Actor, c.By) }
 
 // Subject is what a command is about, as the ledger has it. At most one of the
 // two is set; neither is set when it does not exist yet.
@@ -23,14 +30,21 @@ type Subject struct {
 // command's place in the stream, never newer.
 type Facts struct {
 	Model      *Model      // the model the command names by id; nil: there is none
+	Current    *Model      // the model that the deployment serves, if it matters; nil: its facts are not known
 	Inspection *Inspection // what the model's file says; nil: not looked at yet
 	History    []Served    // of the deployment, the oldest first; only for a command that goes back in it
+	Refused    *Rejection  // why the model's file cannot be used; nil: not looked at yet, or it can
 	Outcome    string      // how the command that the command is about has ended; "": there is no such command before it
+	Servers    []string    // ids of the prediction servers that are live, if the command names one
+	Policy     Policy      // what the configuration says
 }
+
+// Inspected reports whether the model's file was looked at.
+func (f Facts) Inspected() bool { return f.Inspection != nil || f.Refused != nil }
 
 // Decision is what a command comes to. It is reached twice when the file of a
 // model matters: the first one has Inspect set and nothing is final but the
-// refusal; the second one is made with Facts.Inspection.
+// refusal; the second one is made with Facts.Inspection or Facts.Refused.
 type Decision struct {
 	Inspect *Model // look at this model's file, then decide again
 	Shown   *State // the deployment while effects run; nil: as before
@@ -42,6 +56,7 @@ type Decision struct {
 	Registered  *Model       // the model this command brought in
 	Replacement *Replacement // of the model that served
 	Drift       *DriftChange // of what drift is computed for
+	Validation  *Validation  // the verdict on a model that is to replace another
 }
 
 // Effect is something that has to be made true outside of the ledger. Effects
@@ -104,11 +119,12 @@ func Reasons() []Reason {
 // before, with the failure noted. One that was to be new is kept as failed, so
 // that it can be seen and tried again.
 func AfterFailure(before, shown *State, cmd Command, code Code, message string) *State {
+	if shown == nil {
+		return before // nothing was to change, or it is about a model: that stays unregistered
+	}
 	after := before.Clone()
 	if after == nil {
-		if after = shown.Clone(); after == nil {
-			return nil // about a model: it stays unregistered
-		}
+		after = shown.Clone()
 		after.Status, after.Target, after.Revision = StatusFailed, nil, 0
 	}
 	after.LastFailure = &LastFailure{Code: string(code), Message: message, At: cmd.At, Command: cmd.Token}

@@ -21,7 +21,36 @@ type Model struct {
 	Target   Target    `json:"target"`
 	Features []Feature `json:"features"`
 	Artifact Artifact  `json:"artifact"`
+
+	SeriesType SeriesType `json:"seriesType,omitempty"` // "": it is no time series
+	Lifecycle
 }
+
+// Lifecycle says whether a model is fit for use, as far as it is declared.
+type Lifecycle struct {
+	Status     ModelStatus `json:"status,omitempty"` // "": ready
+	Deprecated bool        `json:"deprecated,omitempty"`
+	Archived   bool        `json:"archived,omitempty"`
+}
+
+// ModelStatus is how far the making of a model is.
+type ModelStatus string
+
+// The model statuses (datarobot.md section 4).
+const (
+	ModelReady    ModelStatus = "ready"    // built, its tests passed
+	ModelBuilding ModelStatus = "building" // not done
+	ModelFailed   ModelStatus = "failed"   // the build or a test did not succeed
+)
+
+// SeriesType is how many time series a model is for.
+type SeriesType string
+
+// The series types (datarobot.md section 4).
+const (
+	SeriesSingle SeriesType = "single"
+	SeriesMulti  SeriesType = "multi"
+)
 
 // Format names how the bytes of a model are to be read.
 type Format string

@@ -5,24 +5,25 @@ import "time"
 // State is the committed state of a deployment: what the newest terminal event
 // of the deployment says. A deployment that does not exist has no State (nil).
 type State struct {
-	Name          Name          `json:"name"`
-	Label         string        `json:"label"`
-	Description   *string       `json:"description"`
-	Importance    Importance    `json:"importance,omitempty"` // absent: deployed before there was one
-	Status        Status        `json:"status"`
-	Model         *ModelRef     `json:"model"`              // what serves now
-	Target        *ModelRef     `json:"target,omitempty"`   // what is being rolled out, while it is
-	Previous      *ModelRef     `json:"previous,omitempty"` // what served before, for rollback
-	DriftTracking DriftTracking `json:"driftTracking"`
-	LastFailure   *LastFailure  `json:"lastFailure,omitempty"`
-	Generation    uint64        `json:"generation"` // counts changes of what is served
-	Revision      uint64        `json:"revision"`   // counts changes of this state
-	CreatedAt     time.Time     `json:"createdAt"`
-	CreatedBy     string        `json:"createdBy"` // CloudEvents source of the command
-	UpdatedAt     time.Time     `json:"updatedAt"`
-	UpdatedBy     string        `json:"updatedBy"`
-	DeletedAt     *time.Time    `json:"deletedAt,omitempty"`
-	DeletedBy     string        `json:"deletedBy,omitempty"`
+	Name             Name          `json:"name"`
+	Label            string        `json:"label"`
+	Description      *string       `json:"description"`
+	Importance       Importance    `json:"importance,omitempty"` // absent: deployed before there was one
+	Status           Status        `json:"status"`
+	Model            *ModelRef     `json:"model"`                      // what serves now
+	Target           *ModelRef     `json:"target,omitempty"`           // what is being rolled out, while it is
+	Previous         *ModelRef     `json:"previous,omitempty"`         // what served before, for rollback
+	PredictionServer string        `json:"predictionServer,omitempty"` // id of the one that clients are to ask; "": any
+	DriftTracking    DriftTracking `json:"driftTracking"`
+	LastFailure      *LastFailure  `json:"lastFailure,omitempty"`
+	Generation       uint64        `json:"generation"` // counts changes of what is served
+	Revision         uint64        `json:"revision"`   // counts changes of this state
+	CreatedAt        time.Time     `json:"createdAt"`
+	CreatedBy        string        `json:"createdBy"` // CloudEvents source of the command
+	UpdatedAt        time.Time     `json:"updatedAt"`
+	UpdatedBy        string        `json:"updatedBy"`
+	DeletedAt        *time.Time    `json:"deletedAt,omitempty"`
+	DeletedBy        string        `json:"deletedBy,omitempty"`
 }
 
 // Status is the condition of a deployment.

@@ -16,11 +16,17 @@ type ModelFacts struct {
 	Target   deployment.Target    `json:"target"`
 	Features []deployment.Feature `json:"features"`
 	Artifact deployment.Artifact  `json:"artifact"`
+
+	SeriesType deployment.SeriesType `json:"seriesType,omitempty"`
+	deployment.Lifecycle
 }
 
 // Named is the model that these facts describe, under id.
 func (f ModelFacts) Named(id deployment.Name) deployment.Model {
-	return deployment.Model{ID: id, Format: f.Format, Type: f.Type, Target: f.Target, Features: f.Features, Artifact: f.Artifact}
+	return deployment.Model{
+		ID: id, Format: f.Format, Type: f.Type, Target: f.Target, Features: f.Features, Artifact: f.Artifact,
+		SeriesType: f.SeriesType, Lifecycle: f.Lifecycle,
+	}
 }
 
 func (c ModelChoice) names() deployment.Name { return c.ModelID }

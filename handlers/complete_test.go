@@ -96,8 +96,8 @@ func TestOperationsAreWellFormed(t *testing.T) {
 		if !strings.HasSuffix(o.Purpose, ".") || strings.Contains(strings.TrimSuffix(o.Purpose, "."), ". ") || len(o.Purpose) < 10 {
 			t.Errorf("%s: purpose %q: want one sentence", name, o.Purpose)
 		}
-		if o.Names == nil || o.About == nil || o.Decide == nil {
-			t.Errorf("%s: want Names, About and Decide", name)
+		if o.Names == nil || o.About == nil || o.Server == nil || o.Decide == nil {
+			t.Errorf("%s: want Names, About, Server and Decide", name)
 		}
 		if typ, err := events.ParseType(name); err != nil || typ.Op != o.Op {
 			t.Errorf("%s: read as %+v, %v", name, typ, err)
@@ -223,6 +223,8 @@ func TestEnumsInSchemasAreTheConstants(t *testing.T) {
 		{"common.v1.json", "$defs/importance", texts(deployment.Importances()...)},
 		{"common.v1.json", "$defs/format", texts(deployment.Formats()...)},
 		{"common.v1.json", "$defs/target/properties/type", texts(deployment.TargetBinary, deployment.TargetRegression, deployment.TargetMulticlass)},
+		{"common.v1.json", "$defs/modelStatus", texts(deployment.ModelReady, deployment.ModelBuilding, deployment.ModelFailed)},
+		{"common.v1.json", "$defs/seriesType", texts(deployment.SeriesSingle, deployment.SeriesMulti)},
 		{"common.v1.json", "$defs/features/items/properties/type", texts(deployment.FeatureNumeric, deployment.FeatureCategorical, deployment.FeatureBoolean)},
 		{
 			"state.v1.json", "$defs/deployment/properties/status",
@@ -325,8 +327,27 @@ func TestNamesAndAbout(t *testing.T) {
 		if o.Op == handlers.OpCancel {
 			example, _ = o.Example.(handlers.Cancel)
 		}
+		if _, err := o.Server([]byte(`[`)); err == nil {
+			t.Errorf("%s: Server of no JSON: got no error", o.Op)
+		}
+		if id, err := o.Server(text); err != nil || id != "" {
+			t.Errorf("%s: Server of the example: got %q, %v, want none", o.Op, id, err)
+		}
 		if source, id, err := o.About(text); err != nil || source != example.Source || id != example.ID {
 			t.Errorf("%s: About: got %q, %q, %v, want %+v", o.Op, source, id, err, example)
+		}
+	}
+}
+
+func TestServerAndCompares(t *testing.T) {
+	t.Parallel()
+	for _, o := range handlers.All() {
+		id, err := o.Server([]byte(`{"defaultPredictionServerId":"eu-1"}`))
+		if want := map[string]string{"deploy": "eu-1"}[o.Op]; err != nil || id != want {
+			t.Errorf("%s: Server: got %q, %v, want %q", o.Op, id, err, want)
+		}
+		if want := o.Op == "replace" || o.Op == "rollback" || o.Op == handlers.OpValidate; o.Compares != want {
+			t.Errorf("%s: Compares: got %t, want %t", o.Op, o.Compares, want)
 		}
 	}
 }

@@ -106,6 +106,28 @@ func decide(tb testing.TB, c decideCase) (section, text string) {
 	return "then.json", show(tb, accepted(decision))
 }
 
+// tierOne are the checks that every verdict on a replacement has (R15).
+var tierOne = []deployment.CheckName{
+	"target", "targetType", "targetClasses", "features", "featureDataTypes", "permission",
+	"notCurrentModel", "supported", "modelCanBeDeployed", "modelStatus", "seriesType",
+}
+
+// checkValidation holds for every verdict on a model that is to replace another.
+func checkValidation(tb testing.TB, d deployment.Decision) {
+	tb.Helper()
+	if d.Validation == nil {
+		return
+	}
+	for _, name := range tierOne {
+		if d.Checks[name].Message == "" {
+			tb.Errorf("check %s is missing, or says nothing", name)
+		}
+	}
+	if d.Validation.Status != d.Checks.Status() || d.Validation.Message == "" {
+		tb.Errorf("got verdict %+v of checks that are %s", d.Validation, d.Checks.Status())
+	}
+}
+
 // thenJSON is a decision as the cases show it.
 type thenJSON struct {
 	Inspect     deployment.Name         `json:"inspect,omitempty"` // the model whose file is to be looked at
@@ -117,6 +139,7 @@ type thenJSON struct {
 	Registered  deployment.Name         `json:"registered,omitempty"`
 	Replacement *deployment.Replacement `json:"replacement,omitempty"`
 	Drift       *deployment.DriftChange `json:"driftTracking,omitempty"`
+	Validation  *deployment.Validation  `json:"validation,omitempty"`
 }
 
 type shownJSON struct {
@@ -132,7 +155,7 @@ type afterJSON struct {
 }
 
 func accepted(d deployment.Decision) thenJSON {
-	then := thenJSON{Changed: d.Changed, Checks: verdicts(d.Checks), Replacement: d.Replacement, Drift: d.Drift}
+	then := thenJSON{Changed: d.Changed, Checks: verdicts(d.Checks), Replacement: d.Replacement, Drift: d.Drift, Validation: d.Validation}
 	if d.Inspect != nil {
 		then.Inspect = d.Inspect.ID
 	}
@@ -169,6 +192,8 @@ type rejectedJSON struct {
 	Message  string               `json:"message"`
 	Findings []deployment.Finding `json:"findings"`
 	Checks   map[string]string    `json:"checks,omitempty"`
+
+	Validation *deployment.Validation `json:"validation,omitempty"`
 }
 
 func rejected(tb testing.TB, d deployment.Decision, err error) rejectedJSON {
@@ -177,13 +202,14 @@ func rejected(tb testing.TB, d deployment.Decision, err error) rejectedJSON {
 	if !errors.As(err, &r) {
 		tb.Fatalf("got error %T %v, want a *deployment.Rejection", err, err)
 	}
-	if diff := gocmp.Diff(deployment.Decision{Checks: d.Checks}, d); diff != "" {
+	if diff := gocmp.Diff(deployment.Decision{Checks: d.Checks, Validation: d.Validation}, d); diff != "" {
 		tb.Errorf("refused, and yet something is decided (-want +got):\n%s", diff)
 	}
+	checkValidation(tb, d)
 	if r.Class != r.Code.Class() || r.Message == "" || len(r.Findings) == 0 {
 		tb.Errorf("got rejection %+v, want the class of its code, a message and findings", r)
 	}
-	return rejectedJSON{r.Code, r.Class, r.Message, r.Findings, verdicts(d.Checks)}
+	return rejectedJSON{r.Code, r.Class, r.Message, r.Findings, verdicts(d.Checks), d.Validation}
 }
 
 func verdicts(checks deployment.Checks) map[string]string {
@@ -289,6 +315,9 @@ func TestDecideCasesCoverEveryOperation(t *testing.T) {
 	for _, operation := range handlers.All() {
 		typ := events.Type{Kind: string(operation.Kind), Op: operation.Op, Outcome: events.Requested}.String()
 		for _, want := range []string{"then.json", "changed", "rejected.json"} {
+			if want == "changed" && operation.Op == handlers.OpValidate {
+				continue // it never does
+			}
 			if !seen[typ+" "+want] {
 				t.Errorf("no case of %s with %s", typ, want)
 			}

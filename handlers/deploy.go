@@ -2,6 +2,7 @@ package handlers
 
 import (
 	"cmp"
+	"maps"
 
 	"github.com/slipway-ml/slipway/deployment"
 )
@@ -11,9 +12,13 @@ import (
 type Deploy struct {
 	Label       string                `json:"label"`
 	Description *string               `json:"description,omitempty"`
-	Importance  deployment.Importance `json:"importance,omitempty"` // "": MODERATE (datarobot.md T2)
+	Importance  deployment.Importance `json:"importance,omitempty"`                // "": MODERATE (datarobot.md T2)
+	Server      string                `json:"defaultPredictionServerId,omitempty"` // datarobot.md R2
+	Strict      bool                  `json:"strict,omitempty"`                    // a warning stops it
 	ModelChoice
 }
+
+func (d Deploy) server() string { return d.Server }
 
 func deploy() Operation {
 	return define(deployment.KindDeployment, "deploy",
@@ -30,32 +35,62 @@ func decideDeploy(before deployment.Subject, facts deployment.Facts, cmd deploym
 		return deployment.Decision{}, deployment.Reject(deployment.CodeDeploymentExists, "",
 			"deployment %q exists: replace its model, or deploy under another name", cmd.Name)
 	}
+	server, rejection := facts.Policy.Installation.Choose(data.Server, facts.Servers)
+	if rejection != nil {
+		return deployment.Decision{}, rejection
+	}
 	model, registered, err := data.resolve(facts)
 	if err != nil {
 		return deployment.Decision{}, err
 	}
 	shown := deployment.NewState(cmd, data.Label, data.Description, model.Ref())
 	shown.Importance = cmp.Or(data.Importance, deployment.ImportanceModerate)
+	shown.PredictionServer = server
 	if before.Deployment != nil {
 		shown.Revision, shown.Generation = before.Deployment.Revision, before.Deployment.Generation
 	}
-	return rollOut(model, facts, shown, deployment.Decision{
-		Shown: shown, Registered: registered,
+	checks, rejection := checkDeploy(model, facts, data.Strict || facts.Policy.Strict)
+	if rejection != nil {
+		return deployment.Decision{Checks: checks}, rejection
+	}
+	return rollOut(model, facts, deployment.Decision{
+		Shown: shown, Registered: registered, Checks: checks,
 		After: deployment.Subject{Deployment: shown.Serving(cmd, model.Ref())},
-	})
+	}), nil
+}
+
+// checkDeploy makes the checks of a model that is to be deployed, and says what
+// keeps it from being. What is declared comes first: that needs no file.
+func checkDeploy(model deployment.Model, facts deployment.Facts, strict bool) (deployment.Checks, *deployment.Rejection) {
+	checks := deployment.CheckDeployable(model)
+	if r := checks.Rejection(); r != nil || !facts.Inspected() {
+		return checks, r
+	}
+	file, refused := checkFile(model, facts)
+	maps.Copy(checks, file)
+	if refused == nil && strict {
+		refused = checks.StrictRejection(deployment.CodeChecksFailing)
+	}
+	return checks, refused
+}
+
+// checkFile makes the checks of a model's file that was looked at, and says why
+// it cannot be used, if so.
+func checkFile(model deployment.Model, facts deployment.Facts) (deployment.Checks, *deployment.Rejection) {
+	if facts.Refused != nil {
+		return deployment.CheckRejected(facts.Refused), facts.Refused
+	}
+	checks := deployment.CheckFile(model, *facts.Inspection)
+	return checks, checks.Rejection()
 }
 
 // rollOut completes a decision that changes which model serves: first the
-// model's file has to be looked at, then it must pass, then it has to serve.
-func rollOut(model deployment.Model, facts deployment.Facts, shown *deployment.State, decision deployment.Decision) (deployment.Decision, error) {
-	if facts.Inspection == nil {
-		return deployment.Decision{Inspect: &model, Shown: shown}, nil
-	}
-	decision.Checks = deployment.CheckFile(model, *facts.Inspection)
-	if rejection := decision.Checks.Rejection(); rejection != nil {
-		return deployment.Decision{Checks: decision.Checks}, rejection
+// model's file has to be looked at, then it has to serve.
+func rollOut(model deployment.Model, facts deployment.Facts, decision deployment.Decision) deployment.Decision {
+	if !facts.Inspected() {
+		return deployment.Decision{Inspect: &model, Shown: decision.Shown}
 	}
 	decision.Changed = true
 	decision.Effects = []deployment.Effect{deployment.Serve{Model: model.Ref()}}
-	return decision, nil
+	return decision
 }

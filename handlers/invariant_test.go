@@ -16,7 +16,7 @@ func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 	tb.Helper()
 	if d.Inspect != nil {
 		only := deployment.Decision{Inspect: d.Inspect, Shown: d.Shown}
-		if diff := gocmp.Diff(only, d); diff != "" || c.facts.Inspection != nil {
+		if diff := gocmp.Diff(only, d); diff != "" || c.facts.Inspected() {
 			tb.Errorf("a file is to be looked at, but there is more (-want +got):\n%s", diff)
 		}
 		return
@@ -24,6 +24,18 @@ func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 	if c.operation.Op == handlers.OpCancel { // changes another command, not the deployment
 		if diff := gocmp.Diff(deployment.Decision{After: c.given, Changed: true}, d); diff != "" {
 			tb.Errorf("the deployment is changed (-want +got):\n%s", diff)
+		}
+		return
+	}
+	if c.operation.Compares {
+		checkValidation(tb, d)
+		if d.Validation == nil {
+			tb.Error("a model is compared, and there is no verdict")
+		}
+	}
+	if c.operation.Op == handlers.OpValidate { // never changes anything, whatever the verdict (R13)
+		if diff := gocmp.Diff(deployment.Decision{After: c.given, Checks: d.Checks, Validation: d.Validation}, d); diff != "" {
+			tb.Errorf("a validation changes something (-want +got):\n%s", diff)
 		}
 		return
 	}

@@ -131,6 +131,8 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 					code = deployment.CodeModelNotFound
 				case w.deployments[name].Model.ID == id:
 					code = deployment.CodeIsCurrentModel
+				case !fits(w.serves[name], variant):
+					code = deployment.CodeValidationFailed
 				}
 				expect(t, w.carryOut(t, deployment.KindDeployment, "replace", name, handlers.Replace{Reason: deployment.ReasonOther, ModelChoice: choice}), code)
 				if code == "" {
@@ -174,6 +176,25 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 					w.history[name] = nil
 					w.changes[name]++
 					w.revisions[name]++
+				}
+			},
+			"validate": func(t *rapid.T) {
+				name := names.Draw(t, "name")
+				choice, id, variant, known := choose(t)
+				var code deployment.Code
+				if code = w.refusal(name, false); code == "" && !known {
+					code = deployment.CodeModelNotFound
+				}
+				expect(t, w.carryOut(t, deployment.KindDeployment, "validate", name, handlers.Validate{ModelChoice: choice}), code)
+				if code != "" {
+					return
+				}
+				want := deployment.Passing
+				if w.inactive[name] || w.deployments[name].Model.ID == id || !fits(w.serves[name], variant) {
+					want = deployment.Failing
+				}
+				if w.verdict != want {
+					t.Fatalf("verdict on %s for %s: got %s, want %s", id, name, w.verdict, want)
 				}
 			},
 			"": func(t *rapid.T) {

@@ -38,11 +38,11 @@ func decideRegister(before deployment.Subject, facts deployment.Facts, cmd deplo
 		return deployment.Decision{}, deployment.Reject(deployment.CodeInvalidName, "",
 			"model %q: ids of this form belong to one content; expected %q or an id of another form", cmd.Name, model.ContentID())
 	}
-	if facts.Inspection == nil {
+	if !facts.Inspected() {
 		return deployment.Decision{Inspect: &model}, nil
 	}
-	checks := deployment.CheckFile(model, *facts.Inspection)
-	if rejection := checks.Rejection(); rejection != nil {
+	checks, rejection := checkFile(model, facts)
+	if rejection != nil {
 		return deployment.Decision{Checks: checks}, rejection
 	}
 	return deployment.Decision{After: deployment.Subject{Model: &model}, Changed: true, Checks: checks, Registered: &model}, nil

@@ -24,6 +24,7 @@ func All() []Operation {
 		drift(),
 		replace(),
 		rollback(),
+		validate(),
 		deactivate(),
 		activate(),
 		remove(),
@@ -48,9 +49,11 @@ type Operation struct {
 	// About returns source and id of the command that data is about, "" if none.
 	About func(data json.RawMessage) (source, id string, err error)
 
-	// Locate makes a rejection that speaks of members of a model, as in
-	// "model.artifact.digest", speak of the members of data.
-	Locate func(data json.RawMessage, r *deployment.Rejection) *deployment.Rejection
+	// Server returns the id of the prediction server that data names, "" if none.
+	Server func(data json.RawMessage) (string, error)
+
+	// Compares says that the decision looks at the model that the deployment serves.
+	Compares bool
 
 	// Decide is pure: the same input gives the same decision, and the input is
 	// left as it was. Its error is a *deployment.Rejection.
@@ -74,6 +77,14 @@ type aboutCommand interface {
 	about() (source, id string)
 }
 
+// serverChoice is the data of a command that names a prediction server.
+type serverChoice interface{ server() string }
+
+// comparison is the data of a command whose decision compares its model with
+// the one that the deployment serves. Whether the sender may change the
+// deployment is one of the checks then.
+type comparison interface{ compares() }
+
 // define makes an Operation of a decision over typed data.
 func define[P payload](
 	kind deployment.Kind, op, purpose string, example P,
@@ -95,8 +106,9 @@ func define[P payload](
 			return id, err
 		}
 	}
+	_, compares := any(example).(comparison)
 	return Operation{
-		Kind: kind, Op: op, Purpose: purpose, Example: example, Recalls: recalls,
+		Kind: kind, Op: op, Purpose: purpose, Example: example, Recalls: recalls, Compares: compares,
 		Names: func(data json.RawMessage) (deployment.Name, error) {
 			p, err := read(data)
 			if err != nil {
@@ -111,17 +123,22 @@ func define[P payload](
 			}
 			return source, id, err
 		},
-		Locate: func(data json.RawMessage, r *deployment.Rejection) *deployment.Rejection {
+		Server: func(data json.RawMessage) (id string, err error) {
 			p, err := read(data)
-			if err != nil {
-				return r
+			if c, ok := any(p).(serverChoice); ok && err == nil {
+				id = c.server()
 			}
-			return relocate(p, r)
+			return id, err
 		},
 		Decide: func(s deployment.Subject, f deployment.Facts, c deployment.Command, data json.RawMessage) (deployment.Decision, error) {
 			p, err := read(data)
 			if err != nil {
 				return deployment.Decision{}, err
+			}
+			if kind == deployment.KindDeployment && !compares {
+				if r := f.Policy.Permit(c); r != nil {
+					return deployment.Decision{}, r
+				}
 			}
 			decision, err := decide(s, f, c, p)
 			if r, ok := errors.AsType[*deployment.Rejection](err); ok {

@@ -7,8 +7,11 @@ import "github.com/slipway-ml/slipway/deployment"
 type Replace struct {
 	Reason     deployment.Reason `json:"reason"`
 	ReasonText string            `json:"reasonText,omitempty"`
+	Strict     bool              `json:"strict,omitempty"` // a warning stops it (datarobot.md R14)
 	ModelChoice
 }
+
+func (Replace) compares() {}
 
 func replace() Operation {
 	return define(deployment.KindDeployment, "replace",
@@ -26,16 +29,31 @@ func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deploy
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	if model.ID == state.Model.ID {
-		return deployment.Decision{}, deployment.Reject(deployment.CodeIsCurrentModel, data.path(),
-			"model %q is the current model of deployment %q: expected another one", model.ID, cmd.Name)
+	verdict, rejection := checkReplace(deployment.Candidate{Model: model, State: state, Command: cmd, Facts: facts}, data.Strict || facts.Policy.Strict)
+	if rejection != nil {
+		return verdict, rejection
 	}
-	shown := state.RollingOut(deployment.StatusReplacing, model.Ref())
-	return rollOut(model, facts, shown, deployment.Decision{
-		Shown: shown, Registered: registered,
-		After: deployment.Subject{Deployment: state.Serving(cmd, model.Ref())},
+	return rollOut(model, facts, deployment.Decision{
+		Shown: state.RollingOut(deployment.StatusReplacing, model.Ref()), Registered: registered,
+		After:  deployment.Subject{Deployment: state.Serving(cmd, model.Ref())},
+		Checks: verdict.Checks, Validation: verdict.Validation,
 		Replacement: &deployment.Replacement{
 			OldModel: state.Model.ID, NewModel: model.ID, Reason: data.Reason, ReasonText: data.ReasonText,
 		},
-	})
+	}), nil
+}
+
+// checkReplace is the verdict on a candidate, and what keeps it from replacing
+// the current model. What is declared of the two is compared before the
+// candidate's file is looked at, so that a candidate that does not fit, or that
+// the sender may not use, costs no fetch.
+func checkReplace(c deployment.Candidate, strict bool) (verdict deployment.Decision, rejection *deployment.Rejection) {
+	verdict.Validation, verdict.Checks = c.Validate()
+	if rejection = c.Facts.Refused; rejection == nil { // it says more than its check
+		rejection = verdict.Checks.ReplaceRejection()
+	}
+	if rejection == nil && c.Facts.Inspected() && strict {
+		rejection = verdict.Checks.StrictRejection(deployment.CodeValidationFailed)
+	}
+	return verdict, rejection
 }

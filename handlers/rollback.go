@@ -15,6 +15,7 @@ type Rollback struct {
 	ReasonText string            `json:"reasonText,omitempty"`
 }
 
+func (Rollback) compares()              {}
 func (Rollback) names() deployment.Name { return "" }
 func (Rollback) locate(_ string) string { return "modelId" }
 
@@ -33,7 +34,8 @@ func rollback() Operation {
 }
 
 // decideRollback is a replacement by a model out of the deployment's own history
-// that says so. Two of them without a model change between two models.
+// that says so, with every check of one; a warning never stops it, for it is how
+// one gets out of trouble. Two of them without a model change between two models.
 func decideRollback(before deployment.Subject, facts deployment.Facts, cmd deployment.Command, data Rollback) (deployment.Decision, error) {
 	state, err := active(before, cmd)
 	if err != nil {
@@ -43,14 +45,18 @@ func decideRollback(before deployment.Subject, facts deployment.Facts, cmd deplo
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	shown := state.RollingOut(deployment.StatusReplacing, model.Ref())
-	return rollOut(*model, facts, shown, deployment.Decision{
-		Shown: shown,
-		After: deployment.Subject{Deployment: state.Serving(cmd, model.Ref())},
+	verdict, rejection := checkReplace(deployment.Candidate{Model: *model, State: state, Command: cmd, Facts: facts}, false)
+	if rejection != nil {
+		return verdict, rejection
+	}
+	return rollOut(*model, facts, deployment.Decision{
+		Shown:  state.RollingOut(deployment.StatusReplacing, model.Ref()),
+		After:  deployment.Subject{Deployment: state.Serving(cmd, model.Ref())},
+		Checks: verdict.Checks, Validation: verdict.Validation,
 		Replacement: &deployment.Replacement{
 			OldModel: state.Model.ID, NewModel: model.ID, Reason: data.Reason, ReasonText: data.ReasonText, Rollback: true,
 		},
-	})
+	}), nil
 }
 
 // earlier is the model to go back to, if the deployment had it.

@@ -32,7 +32,14 @@ type world struct {
 	known      map[deployment.Name]description // what people know it by
 	operations map[string]handlers.Operation
 	commands   int
+	verdict    deployment.CheckStatus // of the newest decision
 }
+
+// fits says which contents may replace each other: the last one predicts
+// something else.
+func fits(a, b int) bool { return (a == otherTarget) == (b == otherTarget) }
+
+const otherTarget = 4
 
 // description is what people know a deployment by.
 type description struct {
@@ -49,9 +56,13 @@ func knownBy(s *deployment.State) description {
 }
 
 func content(variant int) handlers.ModelFacts {
+	target := "churned"
+	if variant == otherTarget {
+		target = "upgraded"
+	}
 	return handlers.ModelFacts{
 		Format: deployment.FormatXGBoost, Type: fmt.Sprint("variant ", variant),
-		Target:   deployment.Target{Name: "churned", Type: deployment.TargetBinary},
+		Target:   deployment.Target{Name: target, Type: deployment.TargetBinary},
 		Features: []deployment.Feature{{Name: "a", Type: deployment.FeatureNumeric}},
 		Artifact: deployment.Artifact{Object: "x", Digest: "sha256:" + deployment.Digest(fmt.Sprintf("%064x", variant)), Size: 1},
 	}
@@ -79,6 +90,9 @@ func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deplo
 		t.Fatal(err)
 	}
 	facts := deployment.Facts{Model: w.models[id]}
+	if s := subject.Deployment; operation.Compares && s.Exists() && s.Model != nil {
+		facts.Current = w.models[s.Model.ID]
+	}
 	if operation.Recalls != nil {
 		if id, err = operation.Recalls(subject, text); err != nil {
 			t.Fatal(err)
@@ -93,6 +107,7 @@ func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deplo
 		facts.Inspection = &deployment.Inspection{Format: deployment.FormatXGBoost, Features: 1, Outputs: 1}
 		decision, err = operation.Decide(subject, facts, cmd, text)
 	}
+	w.verdict = decision.Checks.Status()
 	after, marshalErr := json.Marshal(subject)
 	if marshalErr != nil || string(before) != string(after) {
 		t.Fatalf("the subject changed from %s to %s", before, after)

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -153,6 +154,9 @@ func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (fact
 			return facts, err
 		}
 	}
+	if err := a.around(ctx, operation, a.rec.Subject.Deployment, a.msg.Sequence, a.cmd.Data, &facts); err != nil {
+		return facts, err
+	}
 	source, command, err := operation.About(a.cmd.Data)
 	if err == nil && command != "" {
 		facts.Outcome, err = a.outcomeOf(ctx, source, command)
@@ -280,18 +284,14 @@ func (a *attempt) carry(ctx context.Context, operation handlers.Operation, facts
 		}
 	}
 	if decision.Inspect != nil {
-		inspection, err := a.Target.Inspect(ctx, *decision.Inspect, a.say)
-		if err != nil {
-			return a.inspected(ctx, operation, err)
-		}
-		facts.Inspection = &inspection
-		if decision, err = operation.Decide(a.rec.Subject, facts, a.command(), a.cmd.Data); err != nil {
-			if err := a.validated(ctx, decision.Checks); err != nil {
-				return decision, err
-			}
+		if err := a.look(ctx, *decision.Inspect, a.say, &facts); err != nil {
 			return decision, err
 		}
-		if err := a.validated(ctx, decision.Checks); err != nil {
+		decision, err = operation.Decide(a.rec.Subject, facts, a.command(), a.cmd.Data)
+		if err := a.validated(ctx, decision); err != nil {
+			return decision, err
+		}
+		if err != nil {
 			return decision, err
 		}
 	}
@@ -315,25 +315,28 @@ func (a *attempt) bring(ctx context.Context, effect deployment.Effect) error {
 	return nil
 }
 
-// inspected says what it means that the file could not be looked at.
-func (a *attempt) inspected(ctx context.Context, operation handlers.Operation, err error) (deployment.Decision, error) {
-	var rejection *deployment.Rejection
-	if !errors.As(err, &rejection) {
-		return deployment.Decision{}, asEffectError(err, deployment.CodeStoreUnavailable)
-	}
-	checks := deployment.CheckRejected(rejection)
-	if err := a.validated(ctx, checks); err != nil {
-		return deployment.Decision{}, err
-	}
-	return deployment.Decision{Checks: checks}, operation.Locate(a.cmd.Data, rejection)
-}
-
-func (a *attempt) validated(ctx context.Context, checks deployment.Checks) error {
-	if len(checks) == 0 {
+// validated publishes the verdict that the decision rests on, if there is one.
+func (a *attempt) validated(ctx context.Context, decision deployment.Decision) error {
+	if len(decision.Checks) == 0 {
 		return nil
 	}
-	_, err := a.publish(ctx, events.Validated, Data{Status: checks.Status(), Message: verdict(checks.Status()), Checks: checks})
+	data := Data{Status: decision.Checks.Status(), Checks: decision.Checks, Validation: decision.Validation}
+	if data.Message = verdict(data.Status); decision.Validation != nil {
+		data.Message = decision.Validation.Message
+	}
+	_, err := a.publish(ctx, events.Validated, data)
 	return err
+}
+
+// refusedByChecks publishes the verdict of a decision that failing checks have
+// refused before anything was done (datarobot.md R12), unless a try before this
+// one came as far as that.
+func (a *attempt) refusedByChecks(ctx context.Context, decision deployment.Decision, err error) error {
+	said := a.rec.Outcome == events.Validated && a.rec.Claim == nil && a.rec.Data.Command.Sequence == a.msg.Sequence
+	if err == nil || said {
+		return err
+	}
+	return cmp.Or(a.validated(ctx, decision), err)
 }
 
 func verdict(s deployment.CheckStatus) string {
@@ -351,6 +354,6 @@ func verdict(s deployment.CheckStatus) string {
 func (a *attempt) command() deployment.Command {
 	return deployment.Command{
 		Kind: a.rec.Who.Kind, Name: deployment.Name(a.rec.Who.Name), Op: a.op,
-		Token: a.token, By: a.cmd.Source, At: a.msg.Time.UTC(),
+		Token: a.token, By: a.cmd.Source, Actor: a.cmd.AuthID, At: a.msg.Time.UTC(),
 	}
 }

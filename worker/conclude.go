@@ -76,7 +76,7 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 	if err == nil {
 		err = a.commit(ctx, events.Completed, decision.After, Data{
 			Changed: &decision.Changed, Checks: decision.Checks,
-			Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift,
+			Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift, Validation: decision.Validation,
 		})
 		if !errors.Is(err, jetstream.ErrTooLarge) {
 			return err
@@ -98,7 +98,9 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 		if err := a.restore(ctx); err != nil {
 			return err
 		}
-		return a.commit(ctx, events.Rejected, a.rec.Subject, Data{Failure: refusal(rejection), Checks: decision.Checks, Raw: a.raw})
+		return a.commit(ctx, events.Rejected, a.rec.Subject, Data{
+			Failure: refusal(rejection), Checks: decision.Checks, Validation: decision.Validation, Raw: a.raw,
+		})
 	case errors.As(err, &failure):
 		return a.fail(ctx, failure)
 	case errors.Is(err, jetstream.ErrTooLarge):

@@ -144,9 +144,10 @@ func (s *system) publishRaw(subject string, header events.Header, body []byte) (
 type event struct {
 	events.Type
 	worker.Data
-	Subject  string
-	Sequence uint64
-	ID       string
+	Subject    string
+	Sequence   uint64
+	ID         string
+	Extensions map[string]any
 }
 
 // outcomeOf waits for the terminal event of the command with this sequence.
@@ -217,7 +218,7 @@ func (s *system) read(m jetstream.Message) event {
 	if want := events.SchemaBase + s.schemas.File(typ.String()); ce.DataSchema() != want {
 		s.tb.Errorf("event %d has schema %s, want %s", m.Sequence, ce.DataSchema(), want)
 	}
-	return event{Type: typ, Data: data, Subject: ce.Subject(), Sequence: m.Sequence, ID: ce.ID()}
+	return event{Type: typ, Data: data, Subject: ce.Subject(), Sequence: m.Sequence, ID: ce.ID(), Extensions: ce.Extensions()}
 }
 
 // shown waits until the views show what a command led to.

@@ -316,9 +316,9 @@ func TestHugeCommandsEnd(t *testing.T) {
 	for i := range classes {
 		classes[i] = fmt.Sprint("class-", i)
 	}
-	wide := func(variant int) handlers.ModelChoice {
+	wide := func(variant, from int) handlers.ModelChoice {
 		f := facts(variant)
-		f.Target.Classes = classes[variant:]
+		f.Target.Classes = classes[from:]
 		return handlers.ModelChoice{Model: &f}
 	}
 	odd := func(text string) handlers.ModelFacts { // takes more bytes in an event, if JSON escapes it
@@ -335,8 +335,9 @@ func TestHugeCommandsEnd(t *testing.T) {
 		r    events.Request
 		want events.Outcome
 	}{
-		{"many classes", request(deployment.KindDeployment, "churn", "deploy", "1", handlers.Deploy{Label: "x", ModelChoice: wide(1)}), events.Completed},
-		{"many classes again", request(deployment.KindDeployment, "churn", "replace", "2", handlers.Replace{Reason: "OTHER", ModelChoice: wide(2)}), events.Completed},
+		{"many classes", request(deployment.KindDeployment, "churn", "deploy", "1", handlers.Deploy{Label: "x", ModelChoice: wide(1, 0)}), events.Completed},
+		{"many classes again", request(deployment.KindDeployment, "churn", "replace", "2", handlers.Replace{Reason: "OTHER", ModelChoice: wide(2, 0)}), events.Completed},
+		{"many other classes", request(deployment.KindDeployment, "churn", "replace", "8", handlers.Replace{Reason: "OTHER", ModelChoice: wide(3, 7_000)}), events.Rejected},
 		{"many angles", request(deployment.KindModel, "angles", "register", "6", handlers.Register{ModelFacts: odd("<")}), events.Completed},
 		{"many separators", request(deployment.KindModel, "separators", "register", "7", handlers.Register{ModelFacts: odd("\u2028")}), events.Completed},
 		{"many findings", request(deployment.KindModel, "m", "register", "3", handlers.Register{ModelFacts: handlers.ModelFacts{Features: features}}), events.Rejected},

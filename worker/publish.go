@@ -80,7 +80,7 @@ func (a *attempt) complete(outcome events.Outcome, data *Data) {
 }
 
 func (a *attempt) ref() CommandRef {
-	ref := CommandRef{Source: a.cmd.Source, ID: a.cmd.ID, Token: a.token, Digest: a.digest, Sequence: a.msg.Sequence, StoredAt: a.msg.Time.UTC()}
+	ref := CommandRef{Source: a.cmd.Source, ID: a.cmd.ID, Actor: a.cmd.AuthID, Token: a.token, Digest: a.digest, Sequence: a.msg.Sequence, StoredAt: a.msg.Time.UTC()}
 	if a.cmd.Type.Op != "" {
 		ref.Type = a.cmd.Type.String()
 	}
@@ -96,7 +96,7 @@ func (a *attempt) write(outcome events.Outcome, data Data) (jetstream.Write, err
 	header, body, err := events.Fact{
 		Type: typ, ID: events.FactID(a.token, outcome, a.ordinal(outcome)), Subject: a.rec.Who.Name, Time: time.Now(),
 		Schema: a.Schemas.File(typ.String()), Revision: revision,
-		CorrelationID: a.cmd.CorrelationID, CausationID: a.cmd.ID, TraceParent: a.cmd.TraceParent, TraceState: a.cmd.TraceState,
+		CorrelationID: a.cmd.CorrelationID, CausationID: a.cmd.ID, AuthType: a.cmd.AuthType, AuthID: a.cmd.AuthID, TraceParent: a.cmd.TraceParent, TraceState: a.cmd.TraceState,
 		Data: data,
 	}.Encode()
 	return jetstream.Write{

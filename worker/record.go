@@ -26,6 +26,7 @@ type Data struct {
 	Status      deployment.CheckStatus  `json:"status,omitempty"`        // validated
 	Checks      deployment.Checks       `json:"checks,omitempty"`        // validated, completed, rejected
 	Message     string                  `json:"message,omitempty"`       // validated, progress
+	Validation  *deployment.Validation  `json:"validation,omitempty"`    // validated, completed, rejected
 	NextAt      *time.Time              `json:"nextAt,omitempty"`        // retrying
 	Changed     *bool                   `json:"changed,omitempty"`       // completed
 	Registered  *deployment.Model       `json:"registered,omitempty"`    // completed
@@ -45,6 +46,7 @@ type CommandRef struct {
 	Source   string    `json:"source,omitempty"`
 	ID       string    `json:"id,omitempty"`
 	Token    string    `json:"token"`
+	Actor    string    `json:"actor,omitempty"` // for whom it was sent, as the sender says
 	Type     string    `json:"type,omitempty"`
 	Digest   string    `json:"digest,omitempty"`
 	Sequence uint64    `json:"sequence"` // in the stream of commands

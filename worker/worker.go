@@ -36,6 +36,9 @@ type Worker struct {
 	MaxCommand  int                             // bytes of a command; more is rejected
 	ShowAfter   time.Duration                   // the views show a command that takes longer; 0: each one
 
+	Policy  deployment.Policy                           // what may be changed, by whom, and how
+	Servers func(ctx context.Context) ([]string, error) // ids of the prediction servers that are live
+
 	locks locks         // one holder per deployment or model in this process
 	slots chan struct{} // one token for each command whose effects run; nil: any number
 }
@@ -170,7 +173,7 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 			return err
 		}
 		decision, err = operation.Decide(rec.Subject, facts, a.command(), a.cmd.Data)
-		return err
+		return a.refusedByChecks(ctx, decision, err)
 	})
 	// 7. Claim, if there is anything to do. 8. Effect.
 	if err == nil && (decision.Inspect != nil || len(decision.Effects) > 0) {
@@ -269,6 +272,11 @@ func (w *Worker) modelAsOf(ctx context.Context, id deployment.Name, sequence uin
 			return nil, err
 		}
 	}
+	return w.knownModel(ctx, who, sequence)
+}
+
+// knownModel is the model that a command older than sequence has registered.
+func (w *Worker) knownModel(ctx context.Context, who Address, sequence uint64) (*deployment.Model, error) {
 	last, err := w.Ledger.Last(ctx, who.Fence)
 	if err != nil {
 		return nil, err
@@ -281,7 +289,7 @@ func (w *Worker) modelAsOf(ctx context.Context, id deployment.Name, sequence uin
 		return rec.Subject.Model, nil
 	}
 	// Not registered on its own: a command that gave it inline may have brought it in.
-	return w.Views.Model(ctx, id, sequence)
+	return w.Views.Model(ctx, deployment.Name(who.Name), sequence)
 }
 
 // unfinishedBefore is the sequence of the newest unfinished command of who that

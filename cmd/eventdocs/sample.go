@@ -81,7 +81,8 @@ func samples(set *schemas.Set) ([]sample, error) {
 			},
 			Worker: "w-dg2whahgkwk6", Attempt: 1,
 			Deployment: decision.After.Deployment, Model: decision.After.Model,
-			Checks: decision.Checks, Changed: &decision.Changed, Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift,
+			Checks: decision.Checks, Changed: &decision.Changed, Registered: decision.Registered, Replacement: decision.Replacement,
+			Drift: decision.Drift, Validation: decision.Validation,
 		}
 		recent[operation.Kind] = append(recent[operation.Kind], fmt.Sprintf("%s:%s:%s:%d", cmd.Token(), events.Completed, cmd.Digest(), sequence))
 		s.checks = len(decision.Checks) > 0
@@ -124,6 +125,11 @@ func decide(operation handlers.Operation, before deployment.Subject, registered 
 	id, err := operation.Names(cmd.Data)
 	if err != nil {
 		return d, false, err
+	}
+	if operation.Compares { // what the operation before it brought in
+		current := registered
+		current.ID = before.Deployment.Model.ID
+		facts.Current = &current
 	}
 	if operation.Recalls != nil {
 		if id, err = operation.Recalls(before, cmd.Data); err != nil {

@@ -1,0 +1,52 @@
+package worker
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/handlers"
+)
+
+// around gathers what a decision may know besides the model that the command
+// names: what serves now, which prediction servers there are, if either
+// matters, and what the configuration says.
+func (w *Worker) around(ctx context.Context, o handlers.Operation, state *deployment.State, before uint64, data json.RawMessage, facts *deployment.Facts) (err error) {
+	facts.Policy = w.Policy
+	if o.Compares && state != nil && state.Model != nil {
+		if facts.Current, err = w.servingModel(ctx, state.Model.ID, before); err != nil {
+			return err
+		}
+	}
+	id, err := o.Server(data)
+	if err == nil && id != "" {
+		facts.Servers, err = w.Servers(ctx)
+	}
+	return err
+}
+
+// servingModel are the facts of a model that a deployment serves. It is known
+// since before it came to serve, and does not change: the view of it is as good
+// as the ledger, which is read only if the view is missing.
+func (w *Worker) servingModel(ctx context.Context, id deployment.Name, before uint64) (*deployment.Model, error) {
+	if m, err := w.Views.Model(ctx, id, before); err != nil || m != nil {
+		return m, err
+	}
+	return w.knownModel(ctx, NewAddress(deployment.KindModel, string(id)), before)
+}
+
+// look has the target look at the model's file. That the file cannot be used is
+// a fact like others; any other error of the target may pass.
+func (w *Worker) look(ctx context.Context, m deployment.Model, progress func(string), facts *deployment.Facts) error {
+	inspection, err := w.Target.Inspect(ctx, m, progress)
+	switch refused, ok := errors.AsType[*deployment.Rejection](err); {
+	case err == nil:
+		facts.Inspection = &inspection
+	case ok:
+		facts.Refused = refused
+	default:
+		return asEffectError(err, deployment.CodeStoreUnavailable)
+	}
+	return nil
+}
