@@ -111,9 +111,11 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 		{"deploy deleted", deleted, deployRequest("churn", "1", 2), events.Completed, 3},
 		{"duplicate", deployed, deployed[0], events.Duplicate, 1},
 		{"cancel", deployed, cancelRequest("1", "before"), events.Rejected, 1},
+		{"refused by checks", deployed, replaceRequest("churn", "1", 1), events.Rejected, 2},
+		{"validate", deployed, validateRequest("1", inline(2)), events.Completed, 3},
 	} {
 		for _, after := range []bool{false, true} {
-			for at := 1; at <= c.writes; at++ { // started, validated, terminal
+			for at := 1; at <= c.writes; at++ { // started, validated, terminal; or the last one or two of them
 				t.Run(fmt.Sprintf("%s, append %d, after %v", c.name, at, after), func(t *testing.T) {
 					t.Parallel()
 					s := newSystem(t)
@@ -123,7 +125,11 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 					s.mendsItself(w, c.request, c.want)
 				})
 			}
-			for at := 2; at <= min(c.writes, 2)+1; at++ { // of started and terminal; the first one shows what was before
+			projects := 2 // what was before, and the terminal event
+			if c.writes == 3 {
+				projects++ // started
+			}
+			for at := 2; at <= projects; at++ {
 				t.Run(fmt.Sprintf("%s, project %d, after %v", c.name, at, after), func(t *testing.T) {
 					t.Parallel()
 					s := newSystem(t)
