@@ -55,6 +55,7 @@ func newClient(ctx context.Context, conn *nats.Conn, js natsjs.JetStream) (c *cl
 type waiting struct {
 	ID      string        `help:"Id of the command; the same id is the same command, however often it is published. Default: a new one."`
 	Source  string        `help:"CloudEvents source of the command." placeholder:"URI"`
+	Actor   string        `help:"For whom the command is sent, if not for its source (CloudEvents authid)."`
 	Async   bool          `help:"Do not wait for the outcome."`
 	Timeout time.Duration `default:"15m" help:"How long to wait for the outcome. The command goes on after that."`
 }
@@ -69,6 +70,9 @@ func (p *program) submit(ctx context.Context, c *client, w waiting, kind deploym
 // send is submit for a request that lacks only its time, source and id.
 func (p *program) send(ctx context.Context, c *client, w waiting, request events.Request) error {
 	request.Time, request.Source, request.ID = time.Now(), cmp.Or(w.Source, p.source()), cmp.Or(w.ID, strings.ToLower(rand.Text()))
+	if w.Actor != "" {
+		request.AuthType, request.AuthID = "user", w.Actor
+	}
 	fmt.Fprintf(p.stderr, "command %s: %s %s %s\n", request.ID, request.Type.Op, request.Type.Kind, request.Subject)
 	if w.Async {
 		_, err := c.publish(ctx, request)

@@ -36,6 +36,8 @@ type deployCmd struct {
 	Label       string                `required:"" help:"Name for people."`
 	Description *string               `help:"Free text."`
 	Importance  deployment.Importance `help:"How much depends on it: CRITICAL, HIGH, MODERATE or LOW. Default: MODERATE."`
+	Server      string                `name:"prediction-server" help:"Id of the prediction server that clients are to ask; only where SLIPWAY_INSTALLATION is cloud." placeholder:"ID"`
+	Strict      bool                  `help:"Let a warning of a check stop it."`
 	modelChoice
 	Wait waiting `embed:"" prefix:"command-"`
 }
@@ -52,13 +54,16 @@ func (d *deployCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return p.submit(ctx, c, d.Wait, deployment.KindDeployment, d.Name, "deploy",
-		handlers.Deploy{Label: d.Label, Description: d.Description, Importance: d.Importance, ModelChoice: choice})
+		handlers.Deploy{
+			Label: d.Label, Description: d.Description, Importance: d.Importance, Server: d.Server, Strict: d.Strict, ModelChoice: choice,
+		})
 }
 
 type replaceCmd struct {
 	Name       string            `arg:"" help:"Name of the deployment."`
 	Reason     deployment.Reason `required:"" help:"Why: ACCURACY, DATA_DRIFT, ERRORS, SCHEDULED_REFRESH, SCORING_SPEED, DEPRECATION or OTHER."`
 	ReasonText string            `help:"Why, in your own words."`
+	Strict     bool              `help:"Let a warning of a check stop it."`
 	modelChoice
 	Wait waiting `embed:"" prefix:"command-"`
 }
@@ -75,7 +80,7 @@ func (r *replaceCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return p.submit(ctx, c, r.Wait, deployment.KindDeployment, r.Name, "replace",
-		handlers.Replace{Reason: r.Reason, ReasonText: r.ReasonText, ModelChoice: choice})
+		handlers.Replace{Reason: r.Reason, ReasonText: r.ReasonText, Strict: r.Strict, ModelChoice: choice})
 }
 
 type cancelCmd struct {

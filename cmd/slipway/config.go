@@ -20,6 +20,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"golang.org/x/term"
 
+	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
 )
@@ -50,6 +51,10 @@ type Config struct {
 	DrainTimeout     time.Duration `env:"SLIPWAY_DRAIN_TIMEOUT, default=20s"`
 
 	ReconcileInterval time.Duration `env:"SLIPWAY_RECONCILE_INTERVAL, default=1m"`
+
+	StrictValidation bool                    `env:"SLIPWAY_STRICT_VALIDATION, default=false"`
+	Installation     deployment.Installation `env:"SLIPWAY_INSTALLATION, default=onprem"`
+	Permissions      permissions             `env:"SLIPWAY_PERMISSIONS"`
 
 	LogFormat string     `env:"SLIPWAY_LOG_FORMAT, default=auto"`
 	LogLevel  slog.Level `env:"SLIPWAY_LOG_LEVEL, default=info"`
@@ -90,6 +95,7 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.Deadline > 0, "SLIPWAY_DEADLINE", "a duration above 0", c.Deadline)
 	check(c.ReconcileInterval > 0, "SLIPWAY_RECONCILE_INTERVAL", "a duration above 0", c.ReconcileInterval)
 	check(c.DrainTimeout >= 0, "SLIPWAY_DRAIN_TIMEOUT", "a duration such as 20s", c.DrainTimeout)
+	check(c.Installation == deployment.OnPremises || c.Installation == deployment.Cloud, "SLIPWAY_INSTALLATION", "onprem or cloud", c.Installation)
 	check(c.LogFormat == "auto" || c.LogFormat == "text" || c.LogFormat == "json", "SLIPWAY_LOG_FORMAT", "auto, text or json", c.LogFormat)
 	if _, err := c.syncInterval(); err != nil {
 		check(false, "SLIPWAY_SYNC", "always, or an interval such as 250ms", c.Sync)
@@ -189,4 +195,22 @@ func (c Config) deadline(op string) time.Duration {
 		return limit
 	}
 	return c.Deadline
+}
+
+// permissions are who may change which deployments: "churn=/pipelines/churn,*=/people/ada".
+type permissions deployment.Permissions
+
+// EnvDecode implements envconfig.DecoderCtx.
+func (p *permissions) EnvDecode(_ context.Context, text string) error {
+	parsed, err := deployment.ParsePermissions(text)
+	if err != nil {
+		return fmt.Errorf("SLIPWAY_PERMISSIONS: %w", err)
+	}
+	*p = permissions(parsed)
+	return nil
+}
+
+// policy is what workers hold commands to.
+func (c Config) policy() deployment.Policy {
+	return deployment.Policy{Strict: c.StrictValidation, Installation: c.Installation, Permissions: deployment.Permissions(c.Permissions)}
 }

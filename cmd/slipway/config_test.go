@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/slipway-ml/slipway/deployment"
 )
 
 // documented are the variables and defaults of docs/operations.md.
@@ -61,6 +63,7 @@ func TestDefaults(t *testing.T) {
 		PredictAddr: "127.0.0.1:8080", HealthAddr: "127.0.0.1:8081",
 		MaxArtifactBytes: 2 << 30, MaxCommandBytes: 256 << 10, Concurrency: 64, Lease: 30 * time.Second, MaxAttempts: 5,
 		Deadline: 15 * time.Minute, ReconcileInterval: time.Minute, Deadlines: deadlines{}, DrainTimeout: 20 * time.Second, LogFormat: "auto",
+		Installation: deployment.OnPremises,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -86,6 +89,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"SLIPWAY_CONCURRENCY": "3", "SLIPWAY_LEASE": "1s", "SLIPWAY_MAX_ATTEMPTS": "4", "SLIPWAY_DRAIN_TIMEOUT": "0s",
 		"SLIPWAY_DEADLINE": "2m", "SLIPWAY_DEADLINES": "deploy:30m,replace:1h", "SLIPWAY_RECONCILE_INTERVAL": "3s",
 		"SLIPWAY_LOG_FORMAT": "json", "SLIPWAY_LOG_LEVEL": "DEBUG",
+		"SLIPWAY_STRICT_VALIDATION": "true", "SLIPWAY_INSTALLATION": "cloud", "SLIPWAY_PERMISSIONS": "churn=/pipelines/churn,*=/people/ada",
 		"NATS_URL": "nats://a,nats://b", "NATS_CREDS": "c", "NATS_NKEY": "n", "NATS_CONTEXT": "x",
 	}
 	got, err := readConfig(t.Context(), environment)
@@ -97,7 +101,9 @@ func TestEveryVariableIsRead(t *testing.T) {
 		PredictURL: "https://predict.example/x", ServerID: "Server_1-a", HealthAddr: "[::1]:0", AllowFileURLs: true,
 		MaxArtifactBytes: 1, MaxCommandBytes: 2, Concurrency: 3, Lease: time.Second, MaxAttempts: 4, LogFormat: "json", LogLevel: -4,
 		Deadline: 2 * time.Minute, Deadlines: deadlines{"deploy": 30 * time.Minute, "replace": time.Hour}, ReconcileInterval: 3 * time.Second,
-		NATSURL: "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
+		StrictValidation: true, Installation: deployment.Cloud,
+		Permissions: permissions{{Deployment: "churn", Actor: "/pipelines/churn"}, {Deployment: "*", Actor: "/people/ada"}},
+		NATSURL:     "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -130,6 +136,9 @@ var invalid = map[string][]string{
 	"SLIPWAY_DEADLINE":           {"0s", "-1m", "15"},
 	"SLIPWAY_DEADLINES":          {"deploy", "deploy:0s", "deploy:-1m", "deploy:x"},
 	"SLIPWAY_RECONCILE_INTERVAL": {"0s", "-1m", "x"},
+	"SLIPWAY_STRICT_VALIDATION":  {"maybe", "2"},
+	"SLIPWAY_INSTALLATION":       {"on-prem", "Cloud", "both"},
+	"SLIPWAY_PERMISSIONS":        {"churn", "churn=", "=/x", "*a=/x", "Churn=/x"},
 	"SLIPWAY_LOG_FORMAT":         {"xml", "JSON"},
 	"SLIPWAY_LOG_LEVEL":          {"loud", "5"},
 	"NATS_URL":                   {"nats://%zz", "nats://host:port"},

@@ -3,11 +3,15 @@ package main
 import (
 	"fmt"
 	"strings"
+
+	"github.com/slipway-ml/slipway/handlers"
 )
 
 // completed says in one line what is so now.
 func (e entry) completed() string {
 	switch {
+	case e.Op == handlers.OpValidate && e.Validation != nil:
+		return fmt.Sprintf("%s: %s", e.Validation.Status, e.Validation.Message)
 	case e.Changed != nil && !*e.Changed:
 		return "it was so already"
 	case e.Replacement != nil && e.Replacement.Rollback:

@@ -8,7 +8,6 @@ import (
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
-	"github.com/slipway-ml/slipway/serving"
 	"github.com/slipway-ml/slipway/worker"
 )
 
@@ -37,9 +36,7 @@ func (l *listCmd) Run(ctx context.Context, p *program) error {
 			}
 		})
 	case "servers":
-		return show(ctx, p, c.js, jetstream.ServersBucket, "ID URL STARTED", func(s serving.Server) []string {
-			return []string{s.ID, s.URL, s.StartedAt.Format(time.RFC3339)}
-		})
+		return showServers(ctx, p, c.js)
 	}
 	all, err := list[worker.DeploymentView](ctx, c.js, jetstream.DeploymentsBucket)
 	if err != nil {

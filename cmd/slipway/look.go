@@ -54,9 +54,11 @@ func (g *getCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	urls := make([]string, len(servers))
-	for i, s := range servers {
-		urls[i] = s.URL + "/v2/models/" + g.Name
+	var urls []string
+	for _, s := range servers {
+		if d.PredictionServer == "" || d.PredictionServer == s.ID {
+			urls = append(urls, s.URL+"/v2/models/"+g.Name)
+		}
 	}
 	return p.printFields(append(deploymentFields(d), [2]string{"predictions", strings.Join(urls, " ")}))
 }
@@ -76,6 +78,7 @@ func deploymentFields(d worker.DeploymentView) [][2]string {
 		{"model", describe(d.Model)},
 		{"target", describe(d.Target)},
 		{"previous", describe(d.Previous)},
+		{"prediction server", d.PredictionServer},
 		{"last failure", failure},
 		{"target drift", strconv.FormatBool(d.DriftTracking.TargetDrift.Enabled)},
 		{"feature drift", strconv.FormatBool(d.DriftTracking.FeatureDrift.Enabled)},
@@ -83,6 +86,28 @@ func deploymentFields(d worker.DeploymentView) [][2]string {
 		{"created", stamp(d.CreatedAt, d.CreatedBy)},
 		{"updated", stamp(d.UpdatedAt, d.UpdatedBy)},
 	}
+}
+
+type serversCmd struct{}
+
+// Run lists the prediction servers that are live.
+func (serversCmd) Run(ctx context.Context, p *program) error {
+	c, err := p.client(ctx)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	return showServers(ctx, p, c.js)
+}
+
+func showServers(ctx context.Context, p *program, js natsjs.JetStream) error {
+	return show(ctx, p, js, jetstream.ServersBucket, "ID URL FORMATS STARTED", func(s serving.Server) []string {
+		formats := make([]string, len(s.Formats))
+		for i, f := range s.Formats {
+			formats[i] = string(f)
+		}
+		return []string{s.ID, s.URL, strings.Join(formats, ","), s.StartedAt.Format(time.RFC3339)}
+	})
 }
 
 // show lists the values of a bucket by key, a row each.

@@ -3,11 +3,14 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/handlers"
 )
 
 // printJSON writes value as indented JSON.
@@ -47,6 +50,9 @@ func (p *program) printOutcome(e entry) error {
 		}
 	} else {
 		fmt.Fprintf(p.stdout, "%s %s: %s\n", e.Subject, e.Outcome, e.detail())
+		if err := p.printVerdict(e); err != nil {
+			return err
+		}
 		if e.Failure != nil {
 			p.printFindings(e)
 		}
@@ -56,6 +62,18 @@ func (p *program) printOutcome(e entry) error {
 		return nil
 	}
 	return &exitError{code, errSaid}
+}
+
+// printVerdict writes each check of a validation.
+func (p *program) printVerdict(e entry) error {
+	if e.Op != handlers.OpValidate || e.Outcome != events.Completed {
+		return nil
+	}
+	var rows [][]string
+	for _, name := range slices.Sorted(maps.Keys(e.Checks)) {
+		rows = append(rows, []string{string(name), string(e.Checks[name].Status), e.Checks[name].Message})
+	}
+	return p.printTable("CHECK STATUS MESSAGE", rows)
 }
 
 // printFindings writes each thing that was wrong, and what to do next.
@@ -86,6 +104,9 @@ func outcomeCode(e entry) int {
 	}
 	switch outcome {
 	case events.Completed:
+		if e.Validation != nil && e.Validation.Status == deployment.Failing {
+			return exitRejected
+		}
 		return exitOK
 	case events.Cancelled, events.Expired:
 		return exitEnded

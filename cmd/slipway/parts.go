@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,10 +61,11 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 	b.note(err)
 	set, err := schemas.Load()
 	b.note(err)
+	servers := open[serving.Server](&b, jetstream.ServersBucket)
 	w := &worker.Worker{
 		ID: "w-" + strings.ToLower(rand.Text()[:12]), Ledger: ledger, Commands: commands, Backlog: commands, Operations: handlers.All(), Schemas: set, Log: log,
 		Lease: c.Lease, MaxAttempts: c.MaxAttempts, Deadline: c.deadline, MaxCommand: c.MaxCommandBytes,
-		Backoff: worker.Backoff(backoffBase, backoffLimit), ShowAfter: showAfter,
+		Backoff: worker.Backoff(backoffBase, backoffLimit), ShowAfter: showAfter, Policy: c.policy(), Servers: ids(servers),
 		Views: &worker.Projections{
 			History:     ledger,
 			Deployments: open[worker.DeploymentView](&b, jetstream.DeploymentsBucket),
@@ -73,7 +76,7 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 			Artifacts: store, Load: predict.Inspect,
 			Desired:  open[serving.Desired](&b, jetstream.ServingBucket),
 			Observed: open[serving.Observed](&b, jetstream.ServingBucket),
-			Servers:  open[serving.Server](&b, jetstream.ServersBucket),
+			Servers:  servers,
 		},
 	}
 	return w, commands, b.err
@@ -83,6 +86,30 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 // to another one; workers renew what they hold. It is no longer than a claim
 // holds, or a short lease would be for nothing: nobody would be told to look.
 func (c Config) ackWait() time.Duration { return min(c.Lease, maxAckWait) }
+
+// How many requests a worker answers at a time, and how long one may take.
+const (
+	answerLimit   = 16
+	answerTimeout = time.Minute
+)
+
+// work carries out commands, and answers requests, until ctx ends.
+func work(ctx context.Context, c Config, js natsjs.JetStream, w *worker.Worker, commands *jetstream.Commands) error {
+	stop, err := jetstream.Serve(context.WithoutCancel(ctx), js.Conn(), w.Validations(answerLimit, answerTimeout))
+	if err != nil {
+		return err
+	}
+	err = w.Run(ctx, commands, c.limits())
+	return errors.Join(err, stop())
+}
+
+// ids are the keys of what there is in a bucket.
+func ids[T any](bucket *jetstream.Bucket[T]) func(context.Context) ([]string, error) {
+	return func(ctx context.Context) ([]string, error) {
+		values, err := bucket.List(ctx, "")
+		return slices.Sorted(maps.Keys(values)), err
+	}
+}
 
 func (c Config) limits() worker.Limits {
 	return worker.Limits{Concurrency: c.Concurrency, Window: 16 * c.Concurrency, AckWait: c.ackWait(), Drain: c.DrainTimeout, Reconcile: c.ReconcileInterval}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
+	"github.com/slipway-ml/slipway/worker"
 )
 
 // A program that has a NATS client and an HTTP client, and nothing of ours, can
@@ -99,6 +100,49 @@ func TestPlainNATSClient(t *testing.T) {
 				t.Errorf("got %d and %d outcomes, want 1 each", n[ack.Sequence], n[again.Sequence])
 			}
 		})
+	}
+}
+
+// Of slipway as people start it, a plain NATS client gets a verdict at once:
+// from the real file of the candidate, and with an error that says what is wrong.
+func TestPlainValidationRequest(t *testing.T) {
+	t.Parallel()
+	s := startUp(t, nil)
+	where := map[string]string{"NATS_URL": s.conn.ConnectedUrl()}
+	for _, args := range [][]string{
+		{"deploy", "churn", "--label", "Churn", "--file", "demo/churn-v1.ubj", "--target", "churned", "--target-type", "Binary"},
+		{"register", "churn-v2", "--file", "demo/churn-v2.ubj", "--target", "churned", "--target-type", "Binary"},
+	} {
+		if code, stdout, stderr := runVerb(t, where, args...); code != exitOK {
+			t.Fatalf("%v: got %d %s %s", args, code, stdout, stderr)
+		}
+	}
+	artifact := describeArtifact(readDemo(t, "churn-v2.ubj"))
+	lying := fmt.Sprintf(`{"model":{"format":"xgboost","target":{"name":"churned","type":"Binary"},"features":[{"name":"a","type":"numeric"}],
+		"artifact":{"object":%q,"digest":%q,"size":%d}}}`, "sha256/"+artifact.Digest.Hex(), artifact.Digest, artifact.Size)
+	for _, test := range []struct {
+		body   string
+		status deployment.CheckStatus
+		fails  deployment.CheckName
+	}{
+		{`{"modelId":"churn-v2"}`, deployment.Passing, ""},
+		{lying, deployment.Failing, deployment.CheckDeclaredFeatures},
+	} {
+		answer, err := s.conn.Request("slipway.validate.churn", []byte(test.body), patience)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var verdict worker.Verdict
+		if err := json.Unmarshal(answer.Data, &verdict); err != nil || verdict.Status != test.status {
+			t.Errorf("%s: got %v %s, want %s", test.body, answer.Header, answer.Data, test.status)
+		}
+		if test.fails != "" && verdict.Checks[test.fails].Status != deployment.Failing {
+			t.Errorf("%s: got %+v, want %s to fail", test.body, verdict.Checks, test.fails)
+		}
+	}
+	answer, err := s.conn.Request("slipway.validate.churn", []byte(`{"modelId":"churn-v9"}`), patience)
+	if err != nil || answer.Header.Get("Nats-Service-Error-Code") != "404" {
+		t.Errorf("an unknown model: got %v %v, want 404", answer, err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/serving"
+	"github.com/slipway-ml/slipway/worker"
 )
 
 type predictCmd struct {
@@ -46,7 +48,7 @@ func (c *predictCmd) Run(ctx context.Context, p *program) error {
 	}
 	url := c.URL
 	if url == "" {
-		if url, err = p.liveServer(ctx); err != nil {
+		if url, err = p.liveServer(ctx, c.Name); err != nil {
 			return err
 		}
 	}
@@ -125,8 +127,9 @@ func inferRequest(rows [][]*float64) ([]byte, error) {
 	}}})
 }
 
-// liveServer is the url of a prediction server.
-func (p *program) liveServer(ctx context.Context) (string, error) {
+// liveServer is the url of the prediction server that the deployment is to be
+// asked at, or of any.
+func (p *program) liveServer(ctx context.Context, name string) (string, error) {
 	c, err := p.client(ctx)
 	if err != nil {
 		return "", err
@@ -139,7 +142,19 @@ func (p *program) liveServer(ctx context.Context) (string, error) {
 	if len(servers) == 0 {
 		return "", exitf(exitUnreachable, "no prediction server is live; start one, or name one with --url")
 	}
-	return servers[0].URL, nil
+	deployments, err := jetstream.OpenBucket[worker.DeploymentView](ctx, c.js, jetstream.DeploymentsBucket)
+	if err != nil {
+		return "", err
+	}
+	d, _, err := deployments.Load(ctx, name)
+	if err != nil || d.PredictionServer == "" {
+		return servers[0].URL, err
+	}
+	i := slices.IndexFunc(servers, func(s serving.Server) bool { return s.ID == d.PredictionServer })
+	if i < 0 {
+		return "", exitf(exitUnreachable, "prediction server %q of deployment %q is not live; \"slipway servers\" shows those that are", d.PredictionServer, name)
+	}
+	return servers[i].URL, nil
 }
 
 // infer asks the prediction server at url for predictions of a deployment.

@@ -43,7 +43,7 @@ func (workerCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	fmt.Fprintf(p.stdout, "Worker %s takes commands from %s.\n", w.ID, jetstream.ServerURL(conn))
-	return errors.Join(w.Run(ctx, commands, p.limits()), remove())
+	return errors.Join(work(ctx, p.Config, js, w, commands), remove())
 }
 
 // serveHealth answers 200 while there is a connection to the broker, else 503.

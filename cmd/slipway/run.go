@@ -49,6 +49,7 @@ type cli struct {
 	Deploy     deployCmd     `cmd:"" help:"Create a deployment and serve a model from it."`
 	Replace    replaceCmd    `cmd:"" help:"Serve another model from a deployment, without interruption."`
 	Rollback   rollbackCmd   `cmd:"" help:"Serve an earlier model of a deployment again, without interruption."`
+	Validate   validateCmd   `cmd:"" help:"Say whether a model can replace the one that a deployment serves; nothing changes."`
 	Update     updateCmd     `cmd:"" help:"Change label, description or importance of a deployment."`
 	Drift      driftCmd      `cmd:"" help:"Switch the computing of drift on or off."`
 	Deactivate deactivateCmd `cmd:"" help:"Answer no predictions until the deployment is activated."`
@@ -58,6 +59,7 @@ type cli struct {
 	Get        getCmd        `cmd:"" help:"Show one deployment."`
 	History    historyCmd    `cmd:"" help:"Show which models a deployment has served, and why they were replaced."`
 	List       listCmd       `cmd:"" help:"List deployments, models or prediction servers."`
+	Servers    serversCmd    `cmd:"" help:"List the prediction servers that are live."`
 	Events     eventsCmd     `cmd:"" help:"Show what happened, and follow what happens."`
 	Predict    predictCmd    `cmd:"" help:"Ask a deployment for predictions."`
 

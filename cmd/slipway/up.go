@@ -96,7 +96,7 @@ func runParts(ctx context.Context, p *program, js natsjs.JetStream, listener net
 	parts.Go(func() error { return server.Run(serving, listener) })
 	parts.Go(func() error {
 		defer stopServing()
-		return w.Run(working, commands, p.limits())
+		return work(working, p.Config, js, w, commands)
 	})
 	parts.Go(func() error {
 		select {
