@@ -360,9 +360,9 @@ func TestWrongModelsAreRejected(t *testing.T) { //nolint:tparallel // one case a
 		{"half a model", stored(good[:len(good)/2]), deployment.CodeArtifactInvalid, "model.artifact", "it was cut off"},
 		{"JSON that is no model", stored([]byte(`{"learner":{}}`)), deployment.CodeArtifactInvalid, "model.artifact", "artifact is not a valid "},
 		{"a model that cannot predict", stored(endless()), deployment.CodeModelCannotPredict, "model.artifact", "model answers a row of 6 missing values with +Inf as output 1 of 1"},
-		{"other features", func(m *handlers.ModelFacts) { m.Features[2].Name = "tickets" }, deployment.CodeChecksFailing, "model.features", `expected feature 2 to be "support_tickets" as in the file, got "tickets"`},
-		{"features in another order", func(m *handlers.ModelFacts) { m.Features[0], m.Features[1] = m.Features[1], m.Features[0] }, deployment.CodeChecksFailing, "model.features", `expected feature 0 to be "tenure_months"`},
-		{"fewer features", func(m *handlers.ModelFacts) { m.Features = m.Features[:5] }, deployment.CodeChecksFailing, "model.features", "expected the 6 features that the file needs per row, got 5 declared"},
+		{"other features", func(m *handlers.ModelFacts) { m.Features[2].Name = "tickets" }, deployment.CodeValidationFailed, "model.features", `expected feature 2 to be "support_tickets" as in the file, got "tickets"`},
+		{"features in another order", func(m *handlers.ModelFacts) { m.Features[0], m.Features[1] = m.Features[1], m.Features[0] }, deployment.CodeValidationFailed, "model.features", `expected feature 0 to be "tenure_months"`},
+		{"fewer features", func(m *handlers.ModelFacts) { m.Features = m.Features[:5] }, deployment.CodeValidationFailed, "model.features", "expected the 6 features that the file needs per row, got 5 declared"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			body := s.replacing(test.change)
