@@ -85,7 +85,10 @@ func (w *Worker) Validate(ctx context.Context, cmd deployment.Command, data json
 	if err != nil {
 		return v, err
 	}
-	facts, err := w.factsNow(ctx, operation, rec.Subject.Deployment, data)
+	if rec, err = w.outcomeBefore(ctx, rec); err != nil { // what is shown meanwhile is not so yet
+		return v, err
+	}
+	facts, err := w.factsNow(ctx, operation, rec, data)
 	if err != nil {
 		return v, err
 	}
@@ -104,7 +107,7 @@ func (w *Worker) Validate(ctx context.Context, cmd deployment.Command, data json
 
 // factsNow are the facts of a decision that no command asks for: those that are
 // so now, whatever is still to be done.
-func (w *Worker) factsNow(ctx context.Context, operation handlers.Operation, state *deployment.State, data json.RawMessage) (facts deployment.Facts, err error) {
+func (w *Worker) factsNow(ctx context.Context, operation handlers.Operation, rec record, data json.RawMessage) (facts deployment.Facts, err error) {
 	id, err := operation.Names(data)
 	if err != nil {
 		return facts, err
@@ -114,7 +117,7 @@ func (w *Worker) factsNow(ctx context.Context, operation handlers.Operation, sta
 			return facts, err
 		}
 	}
-	return facts, w.around(ctx, operation, state, math.MaxUint64, data, &facts)
+	return facts, w.around(ctx, operation, rec, math.MaxUint64, data, &facts)
 }
 
 // requestError is an error as the answer to a request, with the failure that an

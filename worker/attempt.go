@@ -153,7 +153,7 @@ func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (fact
 			return facts, err
 		}
 	}
-	if err := a.around(ctx, operation, a.rec.Subject.Deployment, a.msg.Sequence, a.cmd.Data, &facts); err != nil {
+	if err := a.around(ctx, operation, a.rec, a.msg.Sequence, a.cmd.Data, &facts); err != nil {
 		return facts, err
 	}
 	source, command, err := operation.About(a.cmd.Data)

@@ -12,10 +12,10 @@ import (
 // around gathers what a decision may know besides the model that the command
 // names: what serves now, which prediction servers there are, if either
 // matters, and what the configuration says.
-func (w *Worker) around(ctx context.Context, o handlers.Operation, state *deployment.State, before uint64, data json.RawMessage, facts *deployment.Facts) (err error) {
+func (w *Worker) around(ctx context.Context, o handlers.Operation, rec record, before uint64, data json.RawMessage, facts *deployment.Facts) (err error) {
 	facts.Policy = w.Policy
-	if o.Compares && state != nil && state.Model != nil {
-		if facts.Current, err = w.servingModel(ctx, state.Model.ID, before); err != nil {
+	if state := rec.Subject.Deployment; o.Compares && state != nil && state.Model != nil {
+		if facts.Current, err = w.servingModel(ctx, rec, state.Model.ID, before); err != nil {
 			return err
 		}
 	}
@@ -26,10 +26,17 @@ func (w *Worker) around(ctx context.Context, o handlers.Operation, state *deploy
 	return err
 }
 
-// servingModel are the facts of a model that a deployment serves. It is known
-// since before it came to serve, and does not change: the view of it is as good
-// as the ledger, which is read only if the view is missing.
-func (w *Worker) servingModel(ctx context.Context, id deployment.Name, before uint64) (*deployment.Model, error) {
+// servingModel are the facts of the model that the deployment of rec serves. It
+// is known since before it came to serve, and does not change: the view of it,
+// once it is shown, is as good as the ledger, which is read only if the view is
+// missing.
+func (w *Worker) servingModel(ctx context.Context, rec record, id deployment.Name, before uint64) (*deployment.Model, error) {
+	if m := rec.Data.Registered; m != nil && m.ID == id { // by the command before, which is perhaps not shown yet
+		return m, nil
+	}
+	if err := rec.showing.wait(); err != nil {
+		return nil, err
+	}
 	if m, err := w.Views.Model(ctx, id, before); err != nil || m != nil {
 		return m, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -316,4 +317,56 @@ func (s *system) ask(name, body string, header nats.Header) *nats.Msg {
 		s.tb.Fatal(err)
 	}
 	return answer
+}
+
+// heldViews show no outcome that brings in a model before they are let go.
+type heldViews struct {
+	worker.Views
+	letGo chan struct{}
+}
+
+func (v *heldViews) Project(ctx context.Context, view worker.View) error {
+	if view.Registered != nil {
+		<-v.letGo
+	}
+	return v.Views.Project(ctx, view)
+}
+
+// The model that serves is known to the next command, and to who asks meanwhile,
+// before any view shows it.
+func TestServingModelIsKnownBeforeItIsShown(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	w := s.worker("w1")
+	views := &heldViews{Views: w.Views, letGo: make(chan struct{})}
+	w.Views = views
+	var looks atomic.Int64
+	replacing, goOn := make(chan struct{}), make(chan struct{})
+	s.target.inspect = func(_ context.Context, m deployment.Model) (deployment.Inspection, error) {
+		if looks.Add(1) == 2 { // the replacement's
+			close(replacing)
+			<-goOn
+		}
+		return deployment.Inspection{Format: m.Format, Objective: "binary:logistic", Features: len(m.Features), Outputs: 1}, nil
+	}
+	s.publish(deployRequest("churn", "1", 1))
+	replace := s.publish(replaceRequest("churn", "2", 2))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := w.Advance(t.Context(), addressOf("churn"), replace)
+		ended <- err
+	}()
+	<-replacing
+	verdict, err := w.Validate(t.Context(), deployment.Command{Kind: deployment.KindDeployment, Name: "churn", Op: handlers.OpValidate}, mustJSON(t, handlers.Validate{ModelChoice: inline(3)}))
+	if err != nil || verdict.Status != deployment.Passing || verdict.CurrentModel != contentID(1) {
+		t.Errorf("who asks meanwhile: got %+v, %v, want it to pass", verdict, err)
+	}
+	close(goOn)
+	close(views.letGo)
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if got := s.outcomeOf(replace); got.Outcome != events.Completed || got.Validation.Status != deployment.Passing {
+		t.Errorf("got %s %+v, want every check to pass", got.Outcome, got.Checks)
+	}
 }
