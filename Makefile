@@ -12,8 +12,11 @@ CHAOS_SECONDS ?= 300
 # Of `make bench-growth`: deployments:events.
 GROWTH        ?= 1:10000,1000:10000,1:1000000,1000:1000000,100000:1000000
 
+# Of `make bench-ceiling`: one load, or full.
+CEILING       ?= one
+
 .DEFAULT_GOAL := help
-.PHONY: help build test ci lint format generate bench bench-growth fuzz chaos fixtures compare
+.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling fuzz chaos fixtures compare
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +44,9 @@ bench: ## run the benchmarks; BENCH=regexp, COUNT=10 for benchstat
 
 bench-growth: ## how cost grows with GROWTH=deployments:events,...; takes minutes and 10 GB of disk
 	GROWTH=$(GROWTH) $(GO) test -run '^$$' -bench '^BenchmarkGrowth$$' -benchtime 1x -count $(COUNT) -timeout 0 ./cmd/slipway
+
+bench-ceiling: ## the product against the bare loop of the same JetStream operations; CEILING=full for the table
+	CEILING=$(CEILING) $(GO) test -run '^$$' -bench '^BenchmarkCeiling$$' -benchtime 1x -timeout 0 ./worker | grep -vE '^(PASS|ok|goos|goarch|pkg|cpu)'
 
 fuzz: ## fuzz one target: PKG=./events TARGET=FuzzDecode FUZZTIME=5m
 	$(GO) test -run '^$$' -fuzz '^$(TARGET)$$' -fuzztime $(FUZZTIME) $(PKG)

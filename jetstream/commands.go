@@ -114,8 +114,9 @@ type Delivery struct {
 	msg      natsjs.Msg
 }
 
-// Ack tells the broker that the command is finished, and waits until it knows.
-func (d Delivery) Ack(ctx context.Context) error { return d.msg.DoubleAck(ctx) }
+// Ack tells the broker that the command is finished. Should that be lost, it is
+// delivered again, which does no harm: nothing waits until the broker knows.
+func (d Delivery) Ack() error { return d.msg.Ack() }
 
 // Working keeps the broker from delivering the command again for another AckWait.
 func (d Delivery) Working() error { return d.msg.InProgress() }

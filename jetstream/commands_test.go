@@ -204,10 +204,13 @@ func TestDeliveriesAreAcknowledgedOrComeAgain(t *testing.T) {
 	if first.Subject != "slipway.commands.deployment.a.deploy" || first.Sequence != 1 || second.Subject != "slipway.commands.deployment.b.deploy" || second.Sequence != 2 {
 		t.Errorf("got %s %d and %s %d, want commands 1 and 2", first.Subject, first.Sequence, second.Subject, second.Sequence)
 	}
-	if err := first.Ack(t.Context()); err != nil {
+	if err := first.Ack(); err != nil {
 		t.Errorf("ack: %v", err)
 	}
-	if _, unacknowledged := pending(t, js); unacknowledged != 1 { // Ack has waited until the broker knew
+	if err := js.Conn().Flush(); err != nil { // Ack does not wait until the broker knows
+		t.Fatal(err)
+	}
+	if _, unacknowledged := pending(t, js); unacknowledged != 1 {
 		t.Errorf("got %d unacknowledged, want 1", unacknowledged)
 	}
 	if err := second.Again(10 * time.Millisecond); err != nil {
@@ -234,7 +237,7 @@ func TestDeliveriesAreAcknowledgedOrComeAgain(t *testing.T) {
 	// Not renewed, it does.
 	if d := delivered(t, deliveries); d.Sequence != 2 {
 		t.Errorf("got command %d, want 2 again", d.Sequence)
-	} else if err := d.Ack(t.Context()); err != nil {
+	} else if err := d.Ack(); err != nil {
 		t.Errorf("ack: %v", err)
 	}
 	if waiting, unacknowledged := pending(t, js); waiting != 0 || unacknowledged != 0 {
@@ -270,7 +273,7 @@ func TestConsumersShare(t *testing.T) {
 			t.Errorf("command %d went to both", d.Sequence)
 		}
 		seen[d.Sequence] = true
-		if err := d.Ack(t.Context()); err != nil {
+		if err := d.Ack(); err != nil {
 			t.Error(err)
 		}
 	}

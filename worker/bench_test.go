@@ -34,7 +34,9 @@ func BenchmarkQueued(b *testing.B) {
 			done := make(chan struct{})
 			before := cpu()
 			b.ResetTimer()
-			s.run(s.worker("w1"))
+			w := s.worker("w1")
+			w.ShowAfter = 200 * time.Millisecond // as the product has it
+			s.run(w)
 			go func() {
 				defer close(done)
 				_ = s.ledger.Follow(b.Context(), jetstream.AllEvents, 1, nil, func(m jetstream.Message) error {

@@ -94,10 +94,15 @@ func (s *system) worker(id string) *worker.Worker {
 // run lets w take commands until the test ends or stop is called.
 func (s *system) run(w *worker.Worker) (stop func()) {
 	s.tb.Helper()
+	return s.runWith(w, worker.Limits{Concurrency: 256, Window: 1024, AckWait: 2 * time.Second, Drain: time.Second, Reconcile: time.Hour})
+}
+
+func (s *system) runWith(w *worker.Worker, limits worker.Limits) (stop func()) {
+	s.tb.Helper()
 	ctx, cancel := context.WithCancel(s.tb.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- w.Run(ctx, s.commands, worker.Limits{Concurrency: 256, Window: 1024, AckWait: 2 * time.Second, Drain: time.Second, Reconcile: time.Hour})
+		ended <- w.Run(ctx, s.commands, limits)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

@@ -53,7 +53,7 @@ func TestReconcileFindsForgottenCommand(t *testing.T) {
 	sequence := s.publish(deployRequest("churn", "1", 1))
 	ctx, cancel := context.WithCancel(t.Context())
 	if err := s.commands.Consume(ctx, func(d jetstream.Delivery) {
-		if err := d.Ack(t.Context()); err != nil {
+		if err := d.Ack(); err != nil {
 			t.Error(err)
 		}
 		cancel()

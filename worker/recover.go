@@ -44,7 +44,7 @@ func (p *Projections) recover(ctx context.Context) error {
 		epoch := p.History.Epoch()
 		p.shown.Clear()
 		p.own.Clear()
-		p.models.Clear()
+		p.models.clear()
 		newest, err := p.Operations.Newest(ctx)
 		if err != nil {
 			return err

@@ -206,7 +206,7 @@ func (r *run) dispose(d jetstream.Delivery, who Address, err error) error {
 	var due *wait
 	switch {
 	case err == nil:
-		return d.Ack(context.WithoutCancel(r.ctx))
+		return d.Ack()
 	case errors.As(err, &due):
 		r.Log.DebugContext(r.ctx, "command has to wait", "name", who.Name, "err", err)
 		return d.Again(due.delay + jitter(due.delay/10+10*time.Millisecond))

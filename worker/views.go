@@ -110,7 +110,7 @@ type Projections struct {
 	trust  trust
 	shown  sync.Map // fence: sequence of the newest event that is known to be shown
 	own    sync.Map // key: own
-	models sync.Map // id: sequence of a command that is not older than the one that brought it in
+	models modelCache
 }
 
 // Project implements Views.
@@ -176,16 +176,14 @@ func (p *Projections) projectDeployment(ctx context.Context, v View) (changed bo
 }
 
 // projectModel looks before it writes: most models are there, given inline by
-// an earlier command. That is remembered; they do not change.
+// an earlier command.
 func (p *Projections) projectModel(ctx context.Context, v View) (changed bool, err error) {
 	id := string(v.Registered.ID)
-	if known, ok := p.models.Load(id); ok && known.(uint64) <= v.Registered.Sequence {
-		return false, nil
+	if known, err := p.model(ctx, id); err != nil || known != nil && v.keepsModel(*known) {
+		return false, err
 	}
+	p.models.forget(id)
 	_, changed, err = project(ctx, p.Models, id, *v.Registered, 0, false, v.keepsModel)
-	if err == nil && !changed {
-		p.models.Store(id, v.Registered.Sequence)
-	}
 	return changed, err
 }
 
@@ -234,13 +232,27 @@ func project[T any](ctx context.Context, bucket Bucket[T], key string, value T, 
 	}
 }
 
-// Model implements Views.
+// Model implements Views. Models do not change: one that was seen is remembered.
 func (p *Projections) Model(ctx context.Context, id deployment.Name, sequence uint64) (*deployment.Model, error) {
-	view, revision, err := p.Models.Load(ctx, string(id))
-	if err != nil || revision == 0 || view.Sequence >= sequence {
+	view, err := p.model(ctx, string(id))
+	if err != nil || view == nil || view.Sequence >= sequence {
 		return nil, err
 	}
-	return &view.Model, nil
+	m := view.Model
+	return &m, nil
+}
+
+// model is what the models bucket shows; nil: there is no such model.
+func (p *Projections) model(ctx context.Context, id string) (*ModelView, error) {
+	if known, ok := p.models.get(id); ok {
+		return known, nil
+	}
+	view, revision, err := p.Models.Load(ctx, id)
+	if err != nil || revision == 0 || view.LedgerSequence == 0 {
+		return nil, err
+	}
+	p.models.put(id, &view)
+	return &view, nil
 }
 
 // Operation implements Views.

@@ -105,7 +105,7 @@ func TestDeliveryToAFullLaneIsNotLost(t *testing.T) {
 	look := &lastLook{Commands: s.commands, handed: make(chan uint64, 1024)}
 	var fill sync.Once
 	s.target.apply = func(context.Context, deployment.Name, deployment.ModelRef, uint64) error {
-		fill.Do(func() { // more than a lane holds
+		fill.Do(func() { //nolint:contextcheck // more than a lane holds; published as by a client
 			var sequence uint64
 			for i := range 40 {
 				sequence = s.publish(replaceRequest("churn", fmt.Sprint("r", i), 2+i%2))

@@ -34,7 +34,7 @@ const maxAckWait = 30 * time.Second
 // How long a command that did not succeed waits before it is tried again.
 const (
 	backoffBase  = 500 * time.Millisecond
-	showAfter    = 20 * time.Millisecond // a command that takes longer is shown while it is carried out
+	showAfter    = 200 * time.Millisecond // a command that takes longer is shown while it is carried out
 	backoffLimit = time.Minute
 )
 

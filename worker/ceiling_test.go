@@ -1,0 +1,240 @@
+package worker_test
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/jetstream/embedded"
+	"github.com/slipway-ml/slipway/worker"
+)
+
+// load is how hard something is worked.
+type load struct {
+	sync        string // lazy or fsync
+	server      string // embedded or separate
+	workers     int
+	concurrency int // effects at a time, of each worker
+	deployments int // each with one command at a time on its way
+	commands    int
+	effect      time.Duration
+}
+
+// result is what came of a load.
+type result struct {
+	rate     float64 // commands a second
+	p50, p99 time.Duration
+}
+
+// system is a broker of its own with as many deployments as the load has.
+func (l load) system(tb testing.TB) *system {
+	tb.Helper()
+	var every time.Duration // fsync: before it acknowledges
+	if l.sync == "lazy" {
+		every = time.Minute
+	}
+	options := embedded.Options{Dir: tb.TempDir(), Port: -1, SyncInterval: every}
+	if l.server == "separate" {
+		return newSystemAt(tb, separateServer(tb, options))
+	}
+	return newSystemIn(tb, options)
+}
+
+// product has workers replace models; grouped says whether their events may
+// travel together.
+func (l load) product(tb testing.TB, grouped bool) result {
+	tb.Helper()
+	s := l.system(tb)
+	s.deployed(l.deployments)
+	if !grouped {
+		s.withoutBatches()
+	}
+	if l.effect > 0 {
+		s.target.apply = pause(l.effect)
+	}
+	for i := range l.workers {
+		w := s.worker(fmt.Sprint("w", i))
+		w.ShowAfter = 200 * time.Millisecond // as the product has it
+		s.runWith(w, worker.Limits{Concurrency: l.concurrency, Window: 16 * l.concurrency, AckWait: 30 * time.Second, Drain: time.Second, Reconcile: time.Hour})
+	}
+	return l.drive(s)
+}
+
+// bare is the JetStream operations of a replacement and nothing else: no events
+// are read, checked or decided on.
+func (l load) bare(tb testing.TB) result {
+	tb.Helper()
+	s := l.system(tb)
+	for range l.workers {
+		b := &bareLoop{system: s, effect: l.effect, slots: make(chan struct{}, l.concurrency)}
+		b.start()
+	}
+	return l.drive(s)
+}
+
+// drive keeps one command of each deployment on its way, and measures from its
+// being published to its completed event.
+func (l load) drive(s *system) result {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(s.tb.Context(), 5*time.Minute)
+	defer cancel()
+	sent := make(map[string]time.Time, l.deployments)
+	took := make([]time.Duration, 0, l.commands)
+	published, models := 0, make(map[string]int, l.deployments)
+	next := func(name string) {
+		if published < l.commands {
+			sent[name] = time.Now()
+			s.publishAsync(replaceRequest(name, fmt.Sprint("r", published), 1+models[name]%2)) // never the one that serves
+			published++
+			models[name]++
+		}
+	}
+	var began time.Time
+	ready := func() {
+		began = time.Now()
+		for i := range l.deployments {
+			next(fmt.Sprint("d", i))
+		}
+	}
+	stream, err := s.js.Stream(ctx, jetstream.EventsStream)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	from := stream.CachedInfo().State.LastSeq + 1
+	err = s.ledger.Follow(ctx, "slipway.events.deployment.*.replace.completed", from, ready, func(m jetstream.Message) error {
+		name := strings.Split(m.Subject, ".")[3]
+		took = append(took, time.Since(sent[name]))
+		if next(name); len(took) == l.commands {
+			return errFound
+		}
+		return nil
+	})
+	if err != errFound { //nolint:errorlint // our own, returned bare
+		s.tb.Fatalf("%+v: after %d of %d commands: %v", l, len(took), l.commands, err)
+	}
+	rate := float64(l.commands) / time.Since(began).Seconds()
+	slices.Sort(took)
+	return result{rate, took[len(took)/2], took[len(took)*99/100]}
+}
+
+// deployed has n deployments, d0 and so on, made by a worker.
+func (s *system) deployed(n int) {
+	s.tb.Helper()
+	stop := s.run(s.worker("first"))
+	var last uint64
+	for i := range n {
+		last = s.publish(deployRequest(fmt.Sprint("d", i), fmt.Sprint("d", i), 0))
+	}
+	s.outcomeOf(last)
+	stop()
+}
+
+func (s *system) withoutBatches() {
+	s.tb.Helper()
+	stream, err := s.js.Stream(s.tb.Context(), jetstream.EventsStream)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.AllowAtomicPublish = false
+	if _, err := s.js.UpdateStream(s.tb.Context(), config); err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// BenchmarkCeiling holds the product against the bare loop in the same run. What
+// it does when CEILING is "full" takes many minutes, and fills the table of
+// docs/performance.md; otherwise it is one load in both sync modes.
+func BenchmarkCeiling(b *testing.B) {
+	ratios := map[string]string{}
+	for _, l := range ceilingLoads() {
+		name := fmt.Sprintf("%s/%s/workers=%d/concurrency=%d/deployments=%d/effect=%s", l.sync, l.server, l.workers, l.concurrency, l.deployments, l.effect)
+		b.Run(name, func(b *testing.B) {
+			var product, single, bare []result
+			for b.Loop() {
+				for range ceilingRuns() {
+					product = append(product, l.product(b, true))
+					bare = append(bare, l.bare(b))
+					if l.sync == "fsync" {
+						single = append(single, l.product(b, false))
+					}
+				}
+			}
+			p, r := median(product), median(bare)
+			b.ReportMetric(p.rate, "commands/s")
+			b.ReportMetric(float64(p.p50.Microseconds())/1e3, "ms/p50")
+			b.ReportMetric(float64(p.p99.Microseconds())/1e3, "ms/p99")
+			b.ReportMetric(r.rate, "bare/s")
+			b.ReportMetric(p.rate/r.rate, "product/bare")
+			if l.effect > 0 {
+				ideal := float64(min(l.workers*l.concurrency, l.deployments)) / l.effect.Seconds()
+				b.ReportMetric(p.rate/ideal, "product/ideal")
+			}
+			ratio := fmt.Sprintf("%s product/bare %.2f", l.sync, p.rate/r.rate)
+			if l.sync == "fsync" {
+				g := p.rate / median(single).rate
+				b.ReportMetric(g, "grouped/single")
+				ratio += fmt.Sprintf(" grouped/single %.2f", g)
+			}
+			if l.headline() {
+				ratios[l.sync] = ratio
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+	b.Cleanup(func() {
+		for _, sync := range []string{"lazy", "fsync"} {
+			fmt.Println(ratios[sync])
+		}
+	})
+}
+
+// headline is the load whose ratios are printed last.
+func (l load) headline() bool {
+	return l.server == "embedded" && l.workers == 1 && l.deployments == 256 && l.effect == 0
+}
+
+// ceilingRuns is of how many runs the median is taken.
+func ceilingRuns() int {
+	if os.Getenv("CEILING") == "" {
+		return 1
+	}
+	return 5
+}
+
+func ceilingLoads() (loads []load) {
+	if os.Getenv("CEILING") != "full" {
+		commands := 1000
+		if os.Getenv("CEILING") != "" {
+			commands = 8000
+		}
+		for _, sync := range []string{"lazy", "fsync"} {
+			loads = append(loads, load{sync, "embedded", 1, 256, 256, commands, 0})
+		}
+		return loads
+	}
+	for _, sync := range []string{"lazy", "fsync"} {
+		for _, server := range []string{"embedded", "separate"} {
+			for _, workers := range []int{1, 4} {
+				for _, deployments := range []int{1, 8, 64, 256, 500} {
+					loads = append(loads, load{sync, server, workers, 256, deployments, min(8000, 400*deployments), 0})
+				}
+				loads = append(loads, load{sync, server, workers, 16 / workers, 500, 4000, 20 * time.Millisecond})
+				loads = append(loads, load{sync, server, workers, 32 / workers, 500, 4000, 20 * time.Millisecond})
+			}
+		}
+	}
+	return loads
+}
+
+// median is the one with the median rate.
+func median(results []result) result {
+	slices.SortFunc(results, func(a, b result) int { return cmp.Compare(a.rate, b.rate) })
+	return results[len(results)/2]
+}
