@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"jetstream/embedded":       {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "golang.org/x/sys"},
 	"jetstream/jetstreamtest":  {"jetstream", "jetstream/embedded", "github.com/nats-io/nats.go"},
 	"artifacts":                {"deployment"},
+	"contract":                 {"deployment"},
 	"serving":                  {"deployment"},
 	"serving/predict":          {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/xgboost", "golang.org/x/sync"},
 	"serving/predict/lightgbm": {},
