@@ -36,6 +36,7 @@ var mayImport = map[string][]string{
 	"jetstream/jetstreamtest":  {"jetstream", "jetstream/embedded", "github.com/nats-io/nats.go"},
 	"artifacts":                {"deployment"},
 	"contract":                 {"deployment"},
+	"contract/git":             {"contract", "deployment", "github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
 	"serving":                  {"deployment"},
 	"serving/predict":          {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/xgboost", "golang.org/x/sync"},
 	"serving/predict/lightgbm": {},

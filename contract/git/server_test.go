@@ -1,0 +1,310 @@
+package git_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"github.com/go-git/go-git/v5/plumbing/revlist"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+)
+
+// server is a git server over smart HTTP with basic authentication, and over
+// ssh (sshserver_test.go), on bare repositories in a directory. It does what a
+// server of git does: shallow clones, commits that no name stands for where
+// that is allowed, compare-and-set of branches, and hooks that decline.
+type server struct {
+	dir      string
+	user     string // who may read and write; "": anybody may
+	password string
+	reader   string // whose password is password too, and who may only read
+
+	noShallow bool                                         // cannot do without the history
+	noAny     bool                                         // gives only what names stand for
+	decline   string                                       // what a hook says to every push
+	received  func(s *server, name plumbing.ReferenceName) // runs before a branch is moved
+	answered  func(w http.ResponseWriter) bool             // runs before a push is answered; true: it has answered
+
+	mu       sync.Mutex // one at a time
+	requests []string   // of the http server
+}
+
+// bare makes an empty repository.
+func (s *server) bare(tb testing.TB, name string) *filesystem.Storage {
+	tb.Helper()
+	st := s.storage(name)
+	if err := st.Init(); err != nil {
+		tb.Fatal(err)
+	}
+	if err := st.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, "refs/heads/main")); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(s.dir, name, "config"), []byte("[core]\n\trepositoryformatversion = 0\n\tbare = true\n"), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return st
+}
+
+func (s *server) storage(name string) *filesystem.Storage {
+	return filesystem.NewStorage(osfs.New(filepath.Join(s.dir, name)), cache.NewObjectLRUDefault())
+}
+
+var errNoRepository = errors.New("no such repository")
+
+func (s *server) open(name string) (*filesystem.Storage, error) {
+	name = strings.Trim(name, "/")
+	if _, err := os.Stat(filepath.Join(s.dir, name, "HEAD")); err != nil {
+		return nil, errNoRepository
+	}
+	return s.storage(name), nil
+}
+
+// advertise lists the refs for one of the two services.
+func (s *server) advertise(st *filesystem.Storage, service string) (*packp.AdvRefs, error) {
+	ar := packp.NewAdvRefs()
+	caps := []capability.Capability{capability.OFSDelta}
+	if service == "git-upload-pack" {
+		if !s.noShallow {
+			caps = append(caps, capability.Shallow)
+		}
+		if !s.noAny {
+			caps = append(caps, capability.AllowReachableSHA1InWant)
+		}
+	} else {
+		caps = append(caps, capability.ReportStatus, capability.DeleteRefs)
+	}
+	for _, c := range caps {
+		if err := ar.Capabilities.Set(c); err != nil {
+			return nil, err
+		}
+	}
+	refs, err := st.IterReferences()
+	if err != nil {
+		return nil, err
+	}
+	if err := refs.ForEach(func(ref *plumbing.Reference) error { return ar.AddReference(ref) }); err != nil {
+		return nil, err
+	}
+	return ar, nil
+}
+
+// upload answers what git-upload-pack is asked.
+func (s *server) upload(st *filesystem.Storage, in io.Reader, out io.Writer) error {
+	request := packp.NewUploadPackRequest()
+	if err := request.Decode(in); err != nil {
+		return err
+	}
+	for _, want := range request.Wants {
+		if !s.gives(st, want) {
+			return pktline.NewEncoder(out).Encodef("ERR upload-pack: not our ref %s\n", want)
+		}
+	}
+	hashes, shallow, err := objectsFor(st, request)
+	if err != nil {
+		return err
+	}
+	var pack bytes.Buffer
+	if _, err := packfile.NewEncoder(&pack, st, false).Encode(hashes, 0); err != nil {
+		return err
+	}
+	response := packp.NewUploadPackResponseWithPackfile(request, io.NopCloser(&pack))
+	response.Shallows = shallow
+	return response.Encode(out)
+}
+
+func (s *server) gives(st *filesystem.Storage, want plumbing.Hash) bool {
+	refs, err := st.IterReferences()
+	if err != nil {
+		return false
+	}
+	tips := []plumbing.Hash{}
+	_ = refs.ForEach(func(ref *plumbing.Reference) error {
+		if ref.Type() == plumbing.HashReference {
+			tips = append(tips, ref.Hash())
+		}
+		return nil
+	})
+	if !s.noAny {
+		reachable, err := revlist.Objects(st, tips, nil)
+		if err != nil {
+			return false
+		}
+		tips = reachable
+	}
+	for _, h := range tips {
+		if h == want {
+			return true
+		}
+	}
+	return false
+}
+
+func objectsFor(st *filesystem.Storage, request *packp.UploadPackRequest) (hashes, shallow []plumbing.Hash, err error) {
+	if request.Depth.IsZero() {
+		hashes, err = revlist.Objects(st, request.Wants, nil)
+		return hashes, nil, err
+	}
+	for _, want := range request.Wants {
+		if tag, err := object.GetTag(st, want); err == nil {
+			hashes = append(hashes, want)
+			want = tag.Target
+		}
+		commit, err := object.GetCommit(st, want)
+		if err != nil { // a tag may name a tree
+			below, err := revlist.Objects(st, []plumbing.Hash{want}, nil)
+			return append(hashes, below...), nil, err
+		}
+		below, err := revlist.Objects(st, []plumbing.Hash{commit.TreeHash}, nil)
+		if err != nil {
+			return nil, nil, err
+		}
+		hashes = append(append(hashes, want), below...)
+		if commit.NumParents() > 0 {
+			shallow = append(shallow, want)
+		}
+	}
+	return hashes, shallow, nil
+}
+
+// receive takes a push.
+func (s *server) receive(st *filesystem.Storage, in io.Reader) (*packp.ReportStatus, error) {
+	request := packp.NewReferenceUpdateRequest()
+	if err := request.Decode(in); err != nil {
+		return nil, err
+	}
+	if err := packfile.UpdateObjectStorage(st, request.Packfile); err != nil {
+		return nil, err
+	}
+	report := packp.NewReportStatus()
+	report.UnpackStatus = "ok"
+	for _, command := range request.Commands {
+		report.CommandStatuses = append(report.CommandStatuses, &packp.CommandStatus{ReferenceName: command.Name, Status: s.move(st, command)})
+	}
+	return report, nil
+}
+
+// move makes a branch point elsewhere, if it points to where the command says
+// and what it is to point to is whole.
+func (s *server) move(st *filesystem.Storage, command *packp.Command) string {
+	if s.decline != "" {
+		return s.decline
+	}
+	if s.received != nil {
+		s.received(s, command.Name)
+	}
+	now := plumbing.ZeroHash
+	if ref, err := st.Reference(command.Name); err == nil {
+		now = ref.Hash()
+	}
+	if now != command.Old {
+		return "failed to update ref"
+	}
+	if _, err := revlist.Objects(s.fresh(st), []plumbing.Hash{command.New}, nil); err != nil {
+		return "missing necessary objects"
+	}
+	if err := st.SetReference(plumbing.NewHashReference(command.Name, command.New)); err != nil {
+		return err.Error()
+	}
+	return "ok"
+}
+
+// fresh reads the same repository without what was cached of it.
+func (s *server) fresh(st *filesystem.Storage) *filesystem.Storage {
+	return filesystem.NewStorage(st.Filesystem(), cache.NewObjectLRUDefault())
+}
+
+// ServeHTTP is git's smart protocol over HTTP.
+func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
+	service := r.URL.Query().Get("service")
+	name, isRefs := strings.CutSuffix(r.URL.Path, "/info/refs")
+	if !isRefs {
+		name, service = r.URL.Path[:strings.LastIndexByte(r.URL.Path, '/')], r.URL.Path[strings.LastIndexByte(r.URL.Path, '/')+1:]
+	}
+	if !s.allowed(w, r, service) {
+		return
+	}
+	st, err := s.open(name)
+	if err != nil {
+		http.Error(w, "no such repository", http.StatusNotFound)
+		return
+	}
+	defer st.Close()
+	w.Header().Set("Content-Type", "application/x-"+service+"-result")
+	switch {
+	case isRefs:
+		err = s.listRefs(w, st, service)
+	case service == "git-upload-pack":
+		err = s.upload(st, r.Body, w)
+	default:
+		err = s.answerPush(w, r, st)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+func (s *server) listRefs(w http.ResponseWriter, st *filesystem.Storage, service string) error {
+	ar, err := s.advertise(st, service)
+	if err != nil {
+		return err
+	}
+	ar.Prefix = [][]byte{fmt.Appendf(nil, "# service=%s", service), pktline.Flush}
+	w.Header().Set("Content-Type", "application/x-"+service+"-advertisement")
+	return ar.Encode(w)
+}
+
+func (s *server) answerPush(w http.ResponseWriter, r *http.Request, st *filesystem.Storage) error {
+	report, err := s.receive(st, r.Body)
+	if err != nil {
+		return err
+	}
+	if s.answered != nil && s.answered(w) {
+		return nil
+	}
+	return report.Encode(w)
+}
+
+func (s *server) allowed(w http.ResponseWriter, r *http.Request, service string) bool {
+	if s.user == "" {
+		return true
+	}
+	user, password, _ := r.BasicAuth()
+	switch {
+	case password != s.password || user != s.user && user != s.reader:
+		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
+		http.Error(w, "who are you?", http.StatusUnauthorized)
+	case user == s.reader && service == "git-receive-pack":
+		http.Error(w, "you may not push", http.StatusForbidden)
+	default:
+		return true
+	}
+	return false
+}
+
+// start serves the repositories over https, and returns the url and a transport
+// that trusts it.
+func (s *server) start(tb testing.TB) (string, *http.Transport) {
+	tb.Helper()
+	web := httptest.NewTLSServer(backend(tb, s))
+	tb.Cleanup(web.Close)
+	return web.URL, web.Client().Transport.(*http.Transport)
+}

@@ -1,0 +1,280 @@
+package git
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/transport"
+	memorystore "github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/slipway-ml/slipway/contract"
+	"github.com/slipway-ml/slipway/deployment"
+)
+
+// Commit is a change of one contract, and who makes it.
+type Commit struct {
+	At      contract.Path
+	Change  contract.Change
+	Message string    // "": what the plan says of itself
+	Name    string    // of the author
+	Email   string    // of the author
+	When    time.Time // the same for the same command, so that its commit is the same too; zero: now
+}
+
+// Result is what a write came to. Commit is on the branch of the repository.
+type Result struct {
+	Commit  string // 40 hexadecimal digits
+	Branch  string
+	Changed bool // false: the contract said already what it should, and there is no new commit
+	Plan    contract.Plan
+}
+
+const (
+	maxTries   = 12
+	firstPause = 20 * time.Millisecond
+	lastPause  = 500 * time.Millisecond
+	maxMessage = 64 << 10
+)
+
+// ErrDiverged is why a write gives up for now: others pushed to the branch each
+// time. It may pass.
+var ErrDiverged = errors.New("others keep pushing to the branch")
+
+// Write makes the contract say what the commit wants, as one commit on top of
+// the branch that is pushed fast-forward, and touches no file outside of the
+// contract's folder. When somebody else was faster it decides again on what is
+// there then. When the contract says already what it should, nothing is
+// written: the same Write twice is the same as once.
+//
+// In one process, one write at a time is done to a repository. A commit that is
+// not possible is a *deployment.Rejection that has changed nothing; every other
+// error may pass when it is tried again.
+func (r *Repositories) Write(ctx context.Context, s Source, c Commit) (Result, error) {
+	result, err := r.write(ctx, s, c)
+	if err != nil {
+		return Result{}, explain(ctx, "write", s.URL, err)
+	}
+	return result, nil
+}
+
+func (r *Repositories) write(ctx context.Context, s Source, c Commit) (Result, error) {
+	if err := errors.Join(s.check(), s.writable(), c.check()); err != nil {
+		return Result{}, err
+	}
+	at, err := r.parse(s.URL)
+	if err != nil {
+		return Result{}, err
+	}
+	unlock, err := r.lock(ctx, at.key())
+	if err != nil {
+		return Result{}, err
+	}
+	defer unlock()
+	remote, err := r.remote(s)
+	if err != nil {
+		return Result{}, err
+	}
+	pause := firstPause
+	for range maxTries {
+		result, err := try(ctx, remote, s, c)
+		if !errors.Is(err, errMoved) {
+			return result, err
+		}
+		if err := wait(ctx, pause/2+rand.N(pause/2)); err != nil {
+			return Result{}, err
+		}
+		pause = min(2*pause, lastPause)
+	}
+	return Result{}, fmt.Errorf("%w: gave up after %d tries", ErrDiverged, maxTries)
+}
+
+// Plan says what Write would do, and does nothing (deeploy.md D18).
+func (r *Repositories) Plan(ctx context.Context, s Source, c Commit) (contract.Plan, error) {
+	plan, err := r.plan(ctx, s, c)
+	if err != nil {
+		return contract.Plan{}, explain(ctx, "plan", s.URL, err)
+	}
+	return plan, nil
+}
+
+func (r *Repositories) plan(ctx context.Context, s Source, c Commit) (contract.Plan, error) {
+	if err := errors.Join(s.check(), s.writable(), c.check()); err != nil {
+		return contract.Plan{}, err
+	}
+	remote, err := r.remote(s)
+	if err != nil {
+		return contract.Plan{}, err
+	}
+	base, err := fetchBase(ctx, remote, s)
+	if err != nil {
+		return contract.Plan{}, err
+	}
+	defer base.objects.Close()
+	return c.Change.Plan(ctx, base.files(), c.At)
+}
+
+// writable refuses a source that no commit can be put on.
+func (s Source) writable() error {
+	if s.Tag != "" || s.Commit != "" {
+		return deployment.Reject(deployment.CodeInvalidField, atBranch, "a contract is written to a branch: expected no tag or commit")
+	}
+	return nil
+}
+
+func (c Commit) check() error {
+	for _, part := range []struct{ at, text string }{{"author.name", c.Name}, {"author.email", c.Email}} {
+		if strings.TrimSpace(part.text) == "" || strings.ContainsAny(part.text, "<>\x00\r\n") || len(part.text) > 200 {
+			return deployment.Reject(deployment.CodeInvalidField, part.at, "expected 1 to 200 bytes on one line, without < and >")
+		}
+	}
+	if len(c.Message) > maxMessage || strings.ContainsRune(c.Message, 0) {
+		return deployment.Reject(deployment.CodeInvalidField, "commitMessage", "expected text of %d bytes at most", maxMessage)
+	}
+	return nil
+}
+
+// base is what a commit is put on: the zero tip in a repository without commits.
+type base struct {
+	objects *objects
+	branch  string
+	tip     plumbing.Hash
+	tree    plumbing.Hash
+}
+
+func (b base) files() fs.FS {
+	if b.tree.IsZero() {
+		return emptyFS{}
+	}
+	return &treeFS{objects: b.objects, root: b.tree}
+}
+
+func fetchBase(ctx context.Context, remote remote, s Source) (base, error) {
+	var branch string
+	objects, tip, err := remote.fetch(ctx, func(known refs) (hash plumbing.Hash, err error) {
+		hash, branch, err = s.pick(known)
+		return hash, err
+	})
+	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
+		if branch = s.Branch; branch == "" {
+			branch = "main"
+		}
+		return base{objects: newObjects(memorystore.NewStorage(), func() error { return nil }), branch: branch}, nil
+	}
+	if err != nil {
+		return base{}, err
+	}
+	commit, err := objects.commit(tip)
+	if err != nil {
+		return base{}, errors.Join(err, objects.Close())
+	}
+	return base{objects, branch, tip, commit.tree}, nil
+}
+
+// try plans on what is there, commits and pushes, once.
+func try(ctx context.Context, remote remote, s Source, c Commit) (Result, error) {
+	base, err := fetchBase(ctx, remote, s)
+	if err != nil {
+		return Result{}, err
+	}
+	defer base.objects.Close()
+	plan, err := c.Change.Plan(ctx, base.files(), c.At)
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Branch: base.branch, Plan: plan}
+	if plan.Empty() {
+		result.Commit = base.tip.String()
+		return result, nil
+	}
+	added := newMemory()
+	tree, err := added.apply(base.objects, base.tree, edits(plan))
+	if err != nil {
+		return Result{}, err
+	}
+	hash, err := added.add(plumbing.CommitObject, c.text(tree, base.tip, plan))
+	if err != nil {
+		return Result{}, err
+	}
+	if err := remote.push(ctx, base.branch, base.tip, hash, added); err != nil {
+		return Result{}, err
+	}
+	result.Commit, result.Changed = hash.String(), true
+	return result, nil
+}
+
+// text is the commit as git stores it.
+func (c Commit) text(tree, parent plumbing.Hash, plan contract.Plan) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "tree %s\n", tree)
+	if !parent.IsZero() {
+		fmt.Fprintf(&b, "parent %s\n", parent)
+	}
+	when := c.When
+	if when.Unix() < 0 { // git knows nothing before 1970
+		when = time.Now()
+	}
+	who := fmt.Sprintf("%s <%s> %d +0000", strings.TrimSpace(c.Name), strings.TrimSpace(c.Email), when.Unix())
+	fmt.Fprintf(&b, "author %s\ncommitter %s\n\n", who, who)
+	message := strings.TrimSpace(strings.ToValidUTF8(c.Message, "�"))
+	if message == "" {
+		message = plan.Message()
+	}
+	b.WriteString(message + "\n")
+	return b.Bytes()
+}
+
+// lock waits until nobody in this process writes to the repository.
+func (r *Repositories) lock(ctx context.Context, key string) (unlock func(), err error) {
+	for {
+		r.mu.Lock()
+		busy, taken := r.busy[key]
+		if !taken {
+			mine := make(chan struct{})
+			if r.busy == nil {
+				r.busy = make(map[string]chan struct{})
+			}
+			r.busy[key] = mine
+			r.mu.Unlock()
+			return func() {
+				r.mu.Lock()
+				delete(r.busy, key)
+				r.mu.Unlock()
+				close(mine)
+			}, nil
+		}
+		r.mu.Unlock()
+		select {
+		case <-busy:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// emptyFS is a repository without a commit.
+type emptyFS struct{}
+
+func (emptyFS) Open(name string) (fs.File, error) {
+	if name == "." {
+		return &folder{info: info{entry: entry{name: ".", mode: 0o40000}}, path: "."}, nil
+	}
+	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+}
