@@ -32,20 +32,28 @@ func readReference(part part, file string, data []byte, f *findings) Reference {
 }
 
 // decodeReference reads the object with the kinds in it, and checks it.
-func decodeReference(part part, v value, at string, f *findings) (r Reference) {
+func decodeReference(part part, v value, at string, f *findings) Reference {
 	m := f.open(v, at, CodeInvalidReference, true)
 	if v.kind != object {
-		return r
+		return Reference{}
 	}
-	if m := m.object("blob"); m != nil {
+	r := decodeKinds(func(k Kind) *members { return m.object(string(k)) })
+	m.done()
+	r.check(part, at, f)
+	return r
+}
+
+// decodeKinds reads each kind from the object that take has for it, if any.
+func decodeKinds(take func(Kind) *members) (r Reference) {
+	if m := take(KindBlob); m != nil {
 		r.Blob = &Blob{URL: m.text("url"), Region: m.text("region"), CredentialsID: m.text("credentialsId")}
 		m.done()
 	}
-	if m := m.object("docker"); m != nil {
+	if m := take(KindDocker); m != nil {
 		r.Docker = &Docker{Image: m.text("image"), URI: m.text("uri"), Port: m.port(), CredentialsID: m.text("credentialsId")}
 		m.done()
 	}
-	if m := m.object("mlflow"); m != nil {
+	if m := take(KindMLflow); m != nil {
 		r.MLflow = &MLflow{Model: m.text("model"), Version: m.version("version"), Stage: m.text("stage"), Alias: m.text("alias")}
 		if m := m.object("blob"); m != nil {
 			blob := MLflowBlob{Region: m.text("region"), CredentialsID: m.text("credentialsId")}
@@ -56,7 +64,7 @@ func decodeReference(part part, v value, at string, f *findings) (r Reference) {
 		}
 		m.done()
 	}
-	if m := m.object("azureML"); m != nil {
+	if m := take(KindAzureML); m != nil {
 		r.AzureML = &AzureML{
 			Image: m.text("image"), URI: m.text("uri"), Port: m.port(),
 			ReadinessPath: m.text("readinessPath"),
@@ -65,16 +73,14 @@ func decodeReference(part part, v value, at string, f *findings) (r Reference) {
 		}
 		m.done()
 	}
-	if m := m.object("databricks"); m != nil {
+	if m := take(KindDatabricks); m != nil {
 		r.Databricks = &Databricks{Model: m.text("model"), Alias: m.text("alias"), Version: m.version("version")}
 		m.done()
 	}
-	if m := m.object("huggingface"); m != nil {
+	if m := take(KindHuggingFace); m != nil {
 		r.HuggingFace = &HuggingFace{Model: m.text("model")}
 		m.done()
 	}
-	m.done()
-	r.check(part, at, f)
 	return r
 }
 
@@ -86,14 +92,22 @@ func readMetadata(file string, data []byte, f *findings) Metadata {
 		f.add(CodeMetadataInvalid, file, "is not JSON: %s", err)
 		return Metadata{}
 	}
-	return decodeMetadata(v, file+"#", false, f)
+	return decodeMetadata(v, file+"#", f)
 }
 
-func decodeMetadata(v value, at string, isMember bool, f *findings) (out Metadata) {
-	m := f.open(v, at, CodeMetadataInvalid, isMember)
+func decodeMetadata(v value, at string, f *findings) Metadata {
+	m := f.open(v, at, CodeMetadataInvalid, false)
 	if v.kind != object {
-		return out
+		return Metadata{}
 	}
+	out := m.metadata()
+	m.done()
+	return out
+}
+
+// metadata are the members of metadata.json among others.
+func (m *members) metadata() (out Metadata) {
+	f := m.found
 	if v, at, ok := m.takeSet("features"); ok {
 		out.Features = decodeFeatures(v, at, f)
 	}
@@ -118,7 +132,6 @@ func decodeMetadata(v value, at string, isMember bool, f *findings) (out Metadat
 	if v, _, ok := m.takeSet("exampleOutput"); ok {
 		out.ExampleOutput = v.raw()
 	}
-	m.done()
 	return out
 }
 

@@ -53,7 +53,7 @@ func wantType[T ~string](t *testing.T, i int, want T) {
 	}
 }
 
-func TestTheIntegersAreThoseOfToday(t *testing.T) {
+func TestU12TheIntegersAreThoseOfToday(t *testing.T) {
 	t.Parallel()
 	var got struct {
 		Model       []contract.ModelType
