@@ -16,7 +16,7 @@ GROWTH        ?= 1:10000,1000:10000,1:1000000,1000:1000000,100000:1000000
 CEILING       ?= one
 
 .DEFAULT_GOAL := help
-.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling fuzz chaos fixtures compare
+.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling fuzz chaos fixtures compare interop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,3 +64,6 @@ fixtures: ## write the model fixtures again with the XGBoost and LightGBM that $
 	$(PYTHON) serving/predict/xgboost/testdata/generate.py
 	$(PYTHON) serving/predict/lightgbm/testdata/generate.py
 	$(PYTHON) cmd/slipway/demo/train.py
+
+interop: ## run the tests of contracts in git against git's own server
+	SLIPWAY_TEST_GIT_HTTP_BACKEND="$$(git --exec-path)/git-http-backend" $(GO) test -count 1 ./contract/git

@@ -7,6 +7,7 @@ package git
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -105,10 +106,12 @@ func (r *Repositories) open(ctx context.Context, s Source) (*Snapshot, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.Commit != "" && !objects.has(tip) {
+		return nil, errors.Join(s.gone(), objects.Close())
+	}
 	commit, err := objects.commit(tip)
 	if err != nil {
-		_ = objects.Close()
-		return nil, s.gone(err)
+		return nil, errors.Join(err, objects.Close())
 	}
 	return &Snapshot{&treeFS{objects: objects, root: commit.tree}, commit.hash.String(), branch}, nil
 }
@@ -155,11 +158,8 @@ func (s Source) check() error {
 	return nil
 }
 
-// gone explains why an object that should be there is not.
-func (s Source) gone(err error) error {
-	if s.Commit == "" {
-		return err
-	}
+// gone says that the repository does not have the commit that was asked for.
+func (s Source) gone() error {
 	if s.Branch != "" || s.Tag != "" {
 		return deployment.Reject(CodeHistoryRewritten, atCommit, "commit %s is not in the repository any more: its history was rewritten", s.Commit)
 	}

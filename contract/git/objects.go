@@ -89,6 +89,12 @@ func header(object plumbing.EncodedObject, name string) (plumbing.Hash, error) {
 	return plumbing.NewHash(text), nil
 }
 
+func (o *objects) has(hash plumbing.Hash) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.store.HasEncodedObject(hash) == nil
+}
+
 func (o *objects) object(hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
