@@ -1,6 +1,18 @@
 package git
 
-import "net/netip"
+import (
+	"bytes"
+	"net/netip"
+)
+
+// Unpack takes a pack of so many bytes at most.
+func Unpack(dir string, pack []byte, most int64) error {
+	objects, err := (&Repositories{Dir: dir, MaxBytes: most}).unpack(bytes.NewReader(pack))
+	if err != nil {
+		return err
+	}
+	return objects.Close()
+}
 
 // IsPrivate is isPrivate, for tests.
 func IsPrivate(a netip.Addr) bool { return isPrivate(a.Unmap()) }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-git/go-billy/v5/osfs"
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
@@ -31,7 +32,9 @@ func (r *Repositories) limit() int64 {
 }
 
 // unpack makes the objects of a pack readable. The pack goes to disk, and is
-// looked through before anything of it is kept in memory.
+// looked through before anything of it is kept in memory. go-git's own writer of
+// packs is not used: it reads a pack in a goroutine, where one that makes it
+// panic would end the process.
 func (r *Repositories) unpack(in io.Reader) (_ *objects, err error) {
 	dir, err := os.MkdirTemp(r.Dir, "slipway-git-*")
 	if err != nil {
@@ -42,7 +45,16 @@ func (r *Repositories) unpack(in io.Reader) (_ *objects, err error) {
 			_ = os.RemoveAll(dir)
 		}
 	}()
-	file, err := os.Create(filepath.Join(dir, "fetched"))
+	defer func() {
+		if r := recover(); r != nil {
+			err = damaged("pack: %v", r)
+		}
+	}()
+	store := openStore(dir)
+	if err := store.Init(); err != nil {
+		return nil, err
+	}
+	file, err := os.Create(filepath.Join(dir, "objects", "pack", "fetched"))
 	if err != nil {
 		return nil, err
 	}
@@ -54,26 +66,40 @@ func (r *Repositories) unpack(in io.Reader) (_ *objects, err error) {
 	if n > r.limit() {
 		return nil, r.tooLarge()
 	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
 	if err := r.inspect(file); err != nil {
 		return nil, err
 	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	store := openStore(dir)
-	if err := store.Init(); err != nil {
-		return nil, err
-	}
-	if err := packfile.WritePackfileToObjectStorage(store, file); err != nil {
-		return nil, damaged("pack: %s", err)
-	}
-	if err := os.Remove(file.Name()); err != nil {
+	if err := writeIndex(file); err != nil {
 		return nil, err
 	}
 	return newObjects(store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }), nil
+}
+
+// writeIndex puts an index beside the pack, and gives both their names.
+func writeIndex(pack *os.File) error {
+	if _, err := pack.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	var made idxfile.Writer
+	parser, err := packfile.NewParser(packfile.NewScanner(pack), &made)
+	if err != nil {
+		return err
+	}
+	checksum, err := parser.Parse()
+	if err != nil {
+		return damaged("pack: %s", err)
+	}
+	content, err := made.Index()
+	if err != nil {
+		return damaged("pack: %s", err)
+	}
+	name := filepath.Join(filepath.Dir(pack.Name()), "pack-"+checksum.String())
+	index, err := os.Create(name + ".idx")
+	if err != nil {
+		return err
+	}
+	_, err = idxfile.NewEncoder(index).Encode(content)
+	return errors.Join(err, index.Close(), os.Rename(pack.Name(), name+".pack"))
 }
 
 // openStore reads the objects in a git directory.
@@ -88,6 +114,9 @@ func (r *Repositories) tooLarge() error {
 // inspect refuses a pack that would unpack to more than allowed. Deltas say in
 // their first bytes how large they make an object.
 func (r *Repositories) inspect(file *os.File) error {
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
 	scanner := packfile.NewScanner(file)
 	_, count, err := scanner.Header()
 	if err != nil {
