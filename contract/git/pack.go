@@ -7,10 +7,8 @@ import (
 	"path/filepath"
 
 	"github.com/go-git/go-billy/v5/osfs"
-	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/slipway-ml/slipway/deployment"
@@ -32,9 +30,7 @@ func (r *Repositories) limit() int64 {
 }
 
 // unpack makes the objects of a pack readable. The pack goes to disk, and is
-// looked through before anything of it is kept in memory. go-git's own writer of
-// packs is not used: it reads a pack in a goroutine, where one that makes it
-// panic would end the process.
+// looked through before anything of it is kept in memory.
 func (r *Repositories) unpack(in io.Reader) (_ *objects, err error) {
 	dir, err := os.MkdirTemp(r.Dir, "slipway-git-*")
 	if err != nil {
@@ -66,40 +62,24 @@ func (r *Repositories) unpack(in io.Reader) (_ *objects, err error) {
 	if n > r.limit() {
 		return nil, r.tooLarge()
 	}
-	if err := r.inspect(file); err != nil {
+	index, checksum, err := r.index(file)
+	if err != nil {
 		return nil, err
 	}
-	if err := writeIndex(file); err != nil {
+	name := filepath.Join(filepath.Dir(file.Name()), "pack-"+checksum.String())
+	if err := errors.Join(writeIndex(name+".idx", index), os.Rename(file.Name(), name+".pack")); err != nil {
 		return nil, err
 	}
 	return newObjects(store, func() error { return errors.Join(store.Close(), os.RemoveAll(dir)) }), nil
 }
 
-// writeIndex puts an index beside the pack, and gives both their names.
-func writeIndex(pack *os.File) error {
-	if _, err := pack.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	var made idxfile.Writer
-	parser, err := packfile.NewParser(packfile.NewScanner(pack), &made)
-	if err != nil {
-		return err
-	}
-	checksum, err := parser.Parse()
-	if err != nil {
-		return damaged("pack: %s", err)
-	}
-	content, err := made.Index()
-	if err != nil {
-		return damaged("pack: %s", err)
-	}
-	name := filepath.Join(filepath.Dir(pack.Name()), "pack-"+checksum.String())
-	index, err := os.Create(name + ".idx")
+func writeIndex(name string, content *idxfile.MemoryIndex) error {
+	index, err := os.Create(name)
 	if err != nil {
 		return err
 	}
 	_, err = idxfile.NewEncoder(index).Encode(content)
-	return errors.Join(err, index.Close(), os.Rename(pack.Name(), name+".pack"))
+	return errors.Join(err, index.Close())
 }
 
 // openStore reads the objects in a git directory.
@@ -109,76 +89,4 @@ func openStore(dir string) *filesystem.Storage {
 
 func (r *Repositories) tooLarge() error {
 	return deployment.Reject(CodeRepositoryTooLarge, atURL, "the repository has more than the %d bytes allowed for one revision", r.limit())
-}
-
-// inspect refuses a pack that would unpack to more than allowed. Deltas say in
-// their first bytes how large they make an object.
-func (r *Repositories) inspect(file *os.File) error {
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	scanner := packfile.NewScanner(file)
-	_, count, err := scanner.Header()
-	if err != nil {
-		return damaged("pack: %s", err)
-	}
-	if count > maxObjects {
-		return r.tooLarge()
-	}
-	var total int64
-	for range count {
-		object, err := scanner.NextObjectHeader()
-		if err != nil {
-			return damaged("pack: %s", err)
-		}
-		size := object.Length
-		isDelta := object.Type == plumbing.OFSDeltaObject || object.Type == plumbing.REFDeltaObject
-		if total += size; size > r.limit() || total > r.limit() {
-			return r.tooLarge()
-		}
-		var head deltaHead
-		if _, _, err := scanner.NextObject(&head); err != nil {
-			return damaged("pack: %s", err)
-		}
-		if isDelta {
-			if size = head.makes(); size < 0 || size > r.limit() {
-				return r.tooLarge()
-			}
-			if total += size; total > r.limit() {
-				return r.tooLarge()
-			}
-		}
-	}
-	return nil
-}
-
-// deltaHead keeps the first bytes of a delta: two sizes, of what it starts from
-// and of what it makes, seven bits a byte, lowest first.
-type deltaHead struct{ b []byte }
-
-func (h *deltaHead) Write(p []byte) (int, error) {
-	const most = 20
-	h.b = append(h.b, p[:min(len(p), most-len(h.b))]...)
-	return len(p), nil
-}
-
-// makes is the size of what the delta makes, negative when it cannot be said.
-func (h *deltaHead) makes() int64 {
-	var size int64
-	b := h.b
-	for range 2 {
-		size = 0
-		for shift := 0; ; shift += 7 {
-			if len(b) == 0 || shift > 56 {
-				return -1
-			}
-			next := b[0]
-			b = b[1:]
-			size |= int64(next&0x7f) << shift
-			if next&0x80 == 0 {
-				break
-			}
-		}
-	}
-	return size
 }

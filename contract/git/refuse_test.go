@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -134,16 +135,24 @@ func TestForcePushedHistory(t *testing.T) {
 	}
 }
 
-func TestServerWithoutShallow(t *testing.T) {
+func TestHistoryOfDeltas(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir(), noShallow: true}
+	s := &server{dir: t.TempDir(), noShallow: true, noAny: true, deltas: true}
 	st := s.bare(t, "m.git")
-	put(t, st, "main", map[string]string{"model/model.pkl": "first"})
-	put(t, st, "main", map[string]string{"model/model.pkl": "second"})
+	text := func(i int) string { return strings.Repeat("the same in all of them\n", 200) + strings.Repeat("x", i) }
+	var commits []plumbing.Hash
+	for i := range 12 {
+		commits = append(commits, put(t, st, "main", map[string]string{"model/model.pkl": text(i), "other/model/model.pkl": text(100 * i)}))
+	}
 	url, transport := s.start(t)
-	snap := open(t, &git.Repositories{Transport: transport}, git.Source{URL: url + "/m.git"})
-	if got := contractOf(t, snap, "").Model.File.Size; got != int64(len("second")) {
-		t.Errorf("got a model of %d bytes", got)
+	r := &git.Repositories{Transport: transport}
+	for i, commit := range commits {
+		snap := open(t, r, git.Source{URL: url + "/m.git", Commit: commit.String()})
+		for name, want := range map[string]string{"model/model.pkl": text(i), "other/model/model.pkl": text(100 * i)} {
+			if got, err := fs.ReadFile(snap, name); err != nil || string(got) != want {
+				t.Errorf("commit %d, %s: got %d bytes and %v, want %d", i, name, len(got), err, len(want))
+			}
+		}
 	}
 }
 

@@ -37,6 +37,7 @@ type server struct {
 
 	noShallow bool                                         // cannot do without the history
 	noAny     bool                                         // gives only what names stand for
+	deltas    bool                                         // sends what is similar as deltas, by the names of their bases
 	decline   string                                       // what a hook says to every push
 	received  func(s *server, name plumbing.ReferenceName) // runs before a branch is moved
 	answered  func(w http.ResponseWriter) bool             // runs before a push is answered; true: it has answered
@@ -120,7 +121,8 @@ func (s *server) upload(st *filesystem.Storage, in io.Reader, out io.Writer) err
 		return err
 	}
 	var pack bytes.Buffer
-	if _, err := packfile.NewEncoder(&pack, st, false).Encode(hashes, 0); err != nil {
+	window := map[bool]uint{true: 10}[s.deltas]
+	if _, err := packfile.NewEncoder(&pack, st, s.deltas).Encode(hashes, window); err != nil {
 		return err
 	}
 	response := packp.NewUploadPackResponseWithPackfile(request, io.NopCloser(&pack))
