@@ -26,8 +26,9 @@ func backend(tb testing.TB, s *server) http.Handler {
 		}
 		(&cgi.Handler{Path: program, Env: []string{
 			"GIT_PROJECT_ROOT=" + s.dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=tester",
-			"GIT_CONFIG_COUNT=2", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
+			"GIT_CONFIG_COUNT=3", "GIT_CONFIG_KEY_0=safe.directory", "GIT_CONFIG_VALUE_0=*",
 			"GIT_CONFIG_KEY_1=uploadpack.allowReachableSHA1InWant", "GIT_CONFIG_VALUE_1=" + map[bool]string{true: "false", false: "true"}[s.noAny],
+			"GIT_CONFIG_KEY_2=uploadpack.allowFilter", "GIT_CONFIG_VALUE_2=true",
 		}}).ServeHTTP(w, r)
 	})
 }
@@ -35,5 +36,5 @@ func backend(tb testing.TB, s *server) http.Handler {
 // own reports whether a test needs something that only the server of these
 // tests does: to fail, to be slow, to know less.
 func (s *server) own() bool {
-	return s.noShallow || s.decline != "" || s.received != nil || s.answered != nil
+	return s.noShallow || s.filters || s.decline != "" || s.received != nil || s.answered != nil
 }

@@ -102,7 +102,7 @@ func (r *Repositories) open(ctx context.Context, s Source) (*Snapshot, error) {
 	objects, tip, err := remote.fetch(ctx, func(known refs) (hash plumbing.Hash, err error) {
 		hash, branch, err = s.pick(known)
 		return hash, err
-	})
+	}, everything)
 	if err != nil {
 		return nil, err
 	}
@@ -116,10 +116,14 @@ func (r *Repositories) open(ctx context.Context, s Source) (*Snapshot, error) {
 	return &Snapshot{&treeFS{objects: objects, root: commit.tree}, commit.hash.String(), branch}, nil
 }
 
+// everything is what fetch is told when no file may be left out.
+const everything = 0
+
 // remote is one repository, wherever it is.
 type remote interface {
-	// fetch returns objects that hold what pick chooses of the refs, complete.
-	fetch(ctx context.Context, pick func(refs) (plumbing.Hash, error)) (*objects, plumbing.Hash, error)
+	// fetch returns objects that hold what pick chooses of the refs. Files of
+	// that many bytes or more may be left out.
+	fetch(ctx context.Context, pick func(refs) (plumbing.Hash, error), leave uint64) (*objects, plumbing.Hash, error)
 	// push makes the branch point to the new commit, whose new objects are in
 	// the pack, provided that it points to old; errMoved if it does not.
 	push(ctx context.Context, branch string, old, commit plumbing.Hash, added *memory) error

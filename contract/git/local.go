@@ -57,7 +57,7 @@ func invalid(format string, args ...any) error {
 	return deployment.Reject(CodeInvalidRepository, atURL, "what is at the path "+format, args...)
 }
 
-func (l *local) fetch(_ context.Context, pick func(refs) (plumbing.Hash, error)) (*objects, plumbing.Hash, error) {
+func (l *local) fetch(_ context.Context, pick func(refs) (plumbing.Hash, error), _ uint64) (*objects, plumbing.Hash, error) {
 	store, dir, err := l.open()
 	if err != nil {
 		return nil, plumbing.ZeroHash, err

@@ -100,7 +100,7 @@ func (o *objects) object(hash plumbing.Hash) (plumbing.EncodedObject, error) {
 	defer o.mu.Unlock()
 	object, err := o.store.EncodedObject(plumbing.AnyObject, hash)
 	if errors.Is(err, plumbing.ErrObjectNotFound) {
-		return nil, damaged("object %s is missing", hash)
+		return nil, missing{hash}
 	}
 	return object, err
 }
@@ -236,6 +236,12 @@ func content(object plumbing.EncodedObject, most int64) ([]byte, error) {
 	defer r.Close()
 	return io.ReadAll(io.LimitReader(r, most))
 }
+
+// missing is an object that is not there: damage, unless it was left out.
+type missing struct{ hash plumbing.Hash }
+
+func (m missing) Error() string { return fmt.Sprintf("object %s is missing", m.hash) }
+func (m missing) Unwrap() error { return damaged("%s", m.Error()) }
 
 func damaged(format string, args ...any) error {
 	return deployment.Reject(CodeInvalidRepository, atURL, "the repository is damaged: "+format, args...)

@@ -9,6 +9,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -37,6 +40,7 @@ type server struct {
 
 	noShallow bool                                         // cannot do without the history
 	noAny     bool                                         // gives only what names stand for
+	filters   bool                                         // leaves out large files when asked (not over ssh)
 	deltas    bool                                         // sends what is similar as deltas, by the names of their bases
 	decline   string                                       // what a hook says to every push
 	received  func(s *server, name plumbing.ReferenceName) // runs before a branch is moved
@@ -44,6 +48,38 @@ type server struct {
 
 	mu       sync.Mutex // one at a time
 	requests []string   // of the http server
+	left     int        // files that were left out of packs
+}
+
+// filterLine is how a client asks for less, which go-git's decoder of requests
+// does not know.
+var filterLine = regexp.MustCompile(`[0-9a-f]{4}filter blob:limit=([0-9]+)\n`)
+
+// filtered is a request without its filter, and how large files may be; -1 when
+// it does not say.
+func filtered(in io.Reader) (io.Reader, int64, error) {
+	request, err := io.ReadAll(in)
+	if err != nil {
+		return nil, 0, err
+	}
+	m := filterLine.FindSubmatchIndex(request)
+	if m == nil {
+		return bytes.NewReader(request), -1, nil
+	}
+	most, err := strconv.ParseInt(string(request[m[2]:m[3]]), 10, 64)
+	return bytes.NewReader(slices.Delete(request, m[0], m[1])), most, err
+}
+
+// without leaves large files out.
+func (s *server) without(st *filesystem.Storage, hashes []plumbing.Hash, most int64) []plumbing.Hash {
+	return slices.DeleteFunc(hashes, func(h plumbing.Hash) bool {
+		o, err := st.EncodedObject(plumbing.BlobObject, h)
+		large := err == nil && o.Size() >= most
+		if large {
+			s.left++
+		}
+		return large
+	})
 }
 
 // bare makes an empty repository.
@@ -87,6 +123,9 @@ func (s *server) advertise(st *filesystem.Storage, service string) (*packp.AdvRe
 		if !s.noAny {
 			caps = append(caps, capability.AllowReachableSHA1InWant)
 		}
+		if s.filters {
+			caps = append(caps, capability.Filter)
+		}
 	} else {
 		caps = append(caps, capability.ReportStatus, capability.DeleteRefs)
 	}
@@ -107,6 +146,13 @@ func (s *server) advertise(st *filesystem.Storage, service string) (*packp.AdvRe
 
 // upload answers what git-upload-pack is asked.
 func (s *server) upload(st *filesystem.Storage, in io.Reader, out io.Writer) error {
+	most := int64(-1)
+	if s.filters {
+		var err error
+		if in, most, err = filtered(in); err != nil {
+			return err
+		}
+	}
 	request := packp.NewUploadPackRequest()
 	if err := request.Decode(in); err != nil {
 		return err
@@ -119,6 +165,9 @@ func (s *server) upload(st *filesystem.Storage, in io.Reader, out io.Writer) err
 	hashes, shallow, err := objectsFor(st, request)
 	if err != nil {
 		return err
+	}
+	if most >= 0 {
+		hashes = s.without(st, hashes, most)
 	}
 	var pack bytes.Buffer
 	window := map[bool]uint{true: 10}[s.deltas]

@@ -22,7 +22,7 @@ type wire struct {
 }
 
 // fetch brings one commit without its history where the server can do that.
-func (w *wire) fetch(ctx context.Context, pick func(refs) (plumbing.Hash, error)) (*objects, plumbing.Hash, error) {
+func (w *wire) fetch(ctx context.Context, pick func(refs) (plumbing.Hash, error), leave uint64) (*objects, plumbing.Hash, error) {
 	session, err := w.fetching(ctx)
 	if err != nil {
 		return nil, plumbing.ZeroHash, err
@@ -41,7 +41,7 @@ func (w *wire) fetch(ctx context.Context, pick func(refs) (plumbing.Hash, error)
 		return nil, want, err
 	}
 	if known.points(want) || givesAny(ar.Capabilities) {
-		got, err := w.download(ctx, session, ar, 1, want)
+		got, err := w.download(ctx, session, ar, scope{depth: 1, leave: leave}, want)
 		if err == nil || known.points(want) || ctx.Err() != nil {
 			return got, want, err
 		}
@@ -70,15 +70,27 @@ func (w *wire) history(ctx context.Context) (*objects, error) {
 	if len(tips) == 0 {
 		return nil, transport.ErrEmptyRemoteRepository
 	}
-	return w.download(ctx, session, ar, 0, tips...)
+	return w.download(ctx, session, ar, scope{}, tips...)
 }
 
-func (w *wire) download(ctx context.Context, session transport.UploadPackSession, ar *packp.AdvRefs, depth int, wants ...plumbing.Hash) (*objects, error) {
+// scope is what of some commits is fetched, where the server can choose.
+type scope struct {
+	depth int    // commits of the history; 0: all
+	leave uint64 // files of that many bytes or more are left out; 0: none
+}
+
+func (w *wire) download(ctx context.Context, session transport.UploadPackSession, ar *packp.AdvRefs, of scope, wants ...plumbing.Hash) (*objects, error) {
 	request := packp.NewUploadPackRequestFromCapabilities(ar.Capabilities)
 	request.Wants = wants
-	if depth > 0 && ar.Capabilities.Supports(capability.Shallow) {
-		request.Depth = packp.DepthCommits(depth)
+	if of.depth > 0 && ar.Capabilities.Supports(capability.Shallow) {
+		request.Depth = packp.DepthCommits(of.depth)
 		if err := request.Capabilities.Set(capability.Shallow); err != nil {
+			return nil, err
+		}
+	}
+	if of.leave > 0 && ar.Capabilities.Supports(capability.Filter) {
+		request.Filter = packp.FilterBlobLimit(of.leave, packp.BlobLimitPrefixNone)
+		if err := request.Capabilities.Set(capability.Filter); err != nil {
 			return nil, err
 		}
 	}

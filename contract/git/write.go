@@ -112,12 +112,11 @@ func (r *Repositories) plan(ctx context.Context, s Source, c Commit) (contract.P
 	if err != nil {
 		return contract.Plan{}, err
 	}
-	base, err := fetchBase(ctx, remote, s)
+	base, plan, err := planOn(ctx, remote, s, c)
 	if err != nil {
 		return contract.Plan{}, err
 	}
-	defer base.objects.Close()
-	return c.Change.Plan(ctx, base.files(), c.At)
+	return plan, base.objects.Close()
 }
 
 // writable refuses a source that no commit can be put on.
@@ -155,12 +154,37 @@ func (b base) files() fs.FS {
 	return &treeFS{objects: b.objects, root: b.tree}
 }
 
-func fetchBase(ctx context.Context, remote remote, s Source) (base, error) {
+// planBytes is how large files may be for a plan to need what is in them, unless
+// they are models that stay as they are.
+const planBytes = 5 << 20
+
+// planOn plans on what is there. It does without large files first: most plans
+// need none of them.
+func planOn(ctx context.Context, remote remote, s Source, c Commit) (base, contract.Plan, error) {
+	for leave := uint64(planBytes); ; leave = everything {
+		base, err := fetchBase(ctx, remote, s, leave)
+		if err != nil {
+			return base, contract.Plan{}, err
+		}
+		plan, err := c.Change.Plan(ctx, base.files(), c.At)
+		if err == nil {
+			return base, plan, nil
+		}
+		if err := base.objects.Close(); err != nil {
+			return base, plan, err
+		}
+		if _, left := errors.AsType[missing](err); !left || leave == everything {
+			return base, plan, err
+		}
+	}
+}
+
+func fetchBase(ctx context.Context, remote remote, s Source, leave uint64) (base, error) {
 	var branch string
 	objects, tip, err := remote.fetch(ctx, func(known refs) (hash plumbing.Hash, err error) {
 		hash, branch, err = s.pick(known)
 		return hash, err
-	})
+	}, leave)
 	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
 		if branch = s.Branch; branch == "" {
 			branch = "main"
@@ -179,15 +203,11 @@ func fetchBase(ctx context.Context, remote remote, s Source) (base, error) {
 
 // try plans on what is there, commits and pushes, once.
 func try(ctx context.Context, remote remote, s Source, c Commit) (Result, error) {
-	base, err := fetchBase(ctx, remote, s)
+	base, plan, err := planOn(ctx, remote, s, c)
 	if err != nil {
 		return Result{}, err
 	}
 	defer base.objects.Close()
-	plan, err := c.Change.Plan(ctx, base.files(), c.At)
-	if err != nil {
-		return Result{}, err
-	}
 	result := Result{Branch: base.branch, Plan: plan}
 	if plan.Empty() {
 		result.Commit = base.tip.String()

@@ -188,6 +188,35 @@ func TestWriteIntoAnEmptyRepository(t *testing.T) {
 	}
 }
 
+// What a write does not need is not fetched: a model that lies beside.
+func TestWriteLeavesLargeFilesOut(t *testing.T) {
+	t.Parallel()
+	s := &server{dir: t.TempDir(), filters: true}
+	st := s.bare(t, "m.git")
+	large := strings.Repeat("a model ", 1<<20)
+	put(t, st, "main", map[string]string{"fraud/model/model.bst": large, "churn/model/model.pkl": "m"})
+	url, transport := s.start(t)
+	source := git.Source{URL: url + "/m.git"}
+	small := &git.Repositories{Transport: transport, MaxBytes: 1 << 20}
+	result := write(t, small, source, commit("churn", "s3://b/m"))
+	if s.left != 1 {
+		t.Errorf("got %d files left out, want 1", s.left)
+	}
+	_, err := small.Open(t.Context(), source)
+	wantRejection(t, err, git.CodeRepositoryTooLarge)
+
+	r := &git.Repositories{Transport: transport}
+	snap := open(t, r, source)
+	if text, err := fs.ReadFile(snap, "fraud/model/model.bst"); err != nil || string(text) != large || snap.Commit != result.Commit {
+		t.Errorf("got %d bytes and %v at %s, want %d at %s", len(text), err, snap.Commit, len(large), result.Commit)
+	}
+	// Here the model is one that stays: it is needed to say what the contract is then.
+	c := git.Commit{At: "fraud", Change: contract.Change{Explainer: blob("s3://b/e")}, Name: "a", Email: "e", When: noon}
+	if got := write(t, r, source, c).Plan.Contract.Model.File; got == nil || got.Size != int64(len(large)) {
+		t.Errorf("got model %+v", got)
+	}
+}
+
 func TestConcurrentWritersAllGetThrough(t *testing.T) {
 	t.Parallel()
 	const writers, processes = 9, 3
