@@ -198,7 +198,11 @@ func (a *answer) Read(p []byte) (int, error) {
 	if a.left -= int64(n); a.left < 0 {
 		return 0, deployment.Reject(CodeRepositoryTooLarge, atURL, "the server answers with more bytes than are allowed for one revision")
 	}
-	if err != nil && !errors.Is(err, io.EOF) && context.Cause(a.ctx) != nil {
+	switch {
+	case errors.Is(err, io.EOF): // go-git does not close what it has read to the end
+		a.timer.Stop()
+		a.cancel(nil)
+	case err != nil && context.Cause(a.ctx) != nil:
 		err = context.Cause(a.ctx)
 	}
 	return n, err
