@@ -35,10 +35,11 @@ type Config struct {
 	MaxStore int64  `env:"SLIPWAY_MAX_STORE_BYTES, default=0"`
 	Replicas int    `env:"SLIPWAY_REPLICAS, default=1"`
 
-	PredictAddr string `env:"SLIPWAY_PREDICT_ADDR, default=127.0.0.1:8080"`
-	PredictURL  string `env:"SLIPWAY_PREDICT_URL"`
-	ServerID    string `env:"SLIPWAY_SERVER_ID"`
-	HealthAddr  string `env:"SLIPWAY_HEALTH_ADDR, default=127.0.0.1:8081"`
+	PredictAddr  string        `env:"SLIPWAY_PREDICT_ADDR, default=127.0.0.1:8080"`
+	PredictURL   string        `env:"SLIPWAY_PREDICT_URL"`
+	ServerID     string        `env:"SLIPWAY_SERVER_ID"`
+	KeepPrevious time.Duration `env:"SLIPWAY_KEEP_PREVIOUS, default=5m"`
+	HealthAddr   string        `env:"SLIPWAY_HEALTH_ADDR, default=127.0.0.1:8081"`
 
 	AllowFileURLs    bool          `env:"SLIPWAY_ALLOW_FILE_URLS, default=false"`
 	MaxArtifactBytes int64         `env:"SLIPWAY_MAX_ARTIFACT_BYTES, default=2147483648"`
@@ -87,6 +88,7 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(isAddr(c.HealthAddr), "SLIPWAY_HEALTH_ADDR", "host:port, port 0 for a free one", c.HealthAddr)
 	check(c.PredictURL == "" || isHTTP(c.PredictURL), "SLIPWAY_PREDICT_URL", "an http or https url", c.PredictURL)
 	check(serverID.MatchString(c.ServerID), "SLIPWAY_SERVER_ID", "letters, digits, dashes and underscores", c.ServerID)
+	check(c.KeepPrevious >= 0, "SLIPWAY_KEEP_PREVIOUS", "a duration such as 5m, 0 to keep none", c.KeepPrevious)
 	check(c.MaxArtifactBytes > 0, "SLIPWAY_MAX_ARTIFACT_BYTES", "a number of bytes above 0", c.MaxArtifactBytes)
 	check(c.MaxCommandBytes > 0 && c.MaxCommandBytes <= 262144, "SLIPWAY_MAX_COMMAND_BYTES", "1 to 262144 bytes, so that events about it fit into a message", c.MaxCommandBytes)
 	check(c.Concurrency > 0, "SLIPWAY_CONCURRENCY", "a number above 0", c.Concurrency)

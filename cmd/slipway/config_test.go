@@ -60,7 +60,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		DataDir: "slipway-data", NATSHost: "127.0.0.1", NATSPort: 4222, Sync: "always", Replicas: 1,
-		PredictAddr: "127.0.0.1:8080", HealthAddr: "127.0.0.1:8081",
+		PredictAddr: "127.0.0.1:8080", KeepPrevious: 5 * time.Minute, HealthAddr: "127.0.0.1:8081",
 		MaxArtifactBytes: 2 << 30, MaxCommandBytes: 256 << 10, Concurrency: 64, Lease: 30 * time.Second, MaxAttempts: 5,
 		Deadline: 15 * time.Minute, ReconcileInterval: time.Minute, Deadlines: deadlines{}, DrainTimeout: 20 * time.Second, LogFormat: "auto",
 		Installation: deployment.OnPremises,
@@ -84,7 +84,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 	t.Parallel()
 	environment := map[string]string{
 		"SLIPWAY_DATA_DIR": "/data", "SLIPWAY_NATS_HOST": "::1", "SLIPWAY_NATS_PORT": "0", "SLIPWAY_SYNC": "250ms", "SLIPWAY_REPLICAS": "3", "SLIPWAY_MAX_STORE_BYTES": "5",
-		"SLIPWAY_PREDICT_ADDR": ":9000", "SLIPWAY_PREDICT_URL": "https://predict.example/x", "SLIPWAY_SERVER_ID": "Server_1-a",
+		"SLIPWAY_PREDICT_ADDR": ":9000", "SLIPWAY_PREDICT_URL": "https://predict.example/x", "SLIPWAY_SERVER_ID": "Server_1-a", "SLIPWAY_KEEP_PREVIOUS": "7m",
 		"SLIPWAY_HEALTH_ADDR": "[::1]:0", "SLIPWAY_ALLOW_FILE_URLS": "true", "SLIPWAY_MAX_ARTIFACT_BYTES": "1", "SLIPWAY_MAX_COMMAND_BYTES": "2",
 		"SLIPWAY_CONCURRENCY": "3", "SLIPWAY_LEASE": "1s", "SLIPWAY_MAX_ATTEMPTS": "4", "SLIPWAY_DRAIN_TIMEOUT": "0s",
 		"SLIPWAY_DEADLINE": "2m", "SLIPWAY_DEADLINES": "deploy:30m,replace:1h", "SLIPWAY_RECONCILE_INTERVAL": "3s",
@@ -98,7 +98,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 	}
 	want := Config{
 		DataDir: "/data", NATSHost: "::1", NATSPort: 0, Sync: "250ms", Replicas: 3, MaxStore: 5, PredictAddr: ":9000",
-		PredictURL: "https://predict.example/x", ServerID: "Server_1-a", HealthAddr: "[::1]:0", AllowFileURLs: true,
+		PredictURL: "https://predict.example/x", ServerID: "Server_1-a", KeepPrevious: 7 * time.Minute, HealthAddr: "[::1]:0", AllowFileURLs: true,
 		MaxArtifactBytes: 1, MaxCommandBytes: 2, Concurrency: 3, Lease: time.Second, MaxAttempts: 4, LogFormat: "json", LogLevel: -4,
 		Deadline: 2 * time.Minute, Deadlines: deadlines{"deploy": 30 * time.Minute, "replace": time.Hour}, ReconcileInterval: 3 * time.Second,
 		StrictValidation: true, Installation: deployment.Cloud,

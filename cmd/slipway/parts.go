@@ -130,7 +130,7 @@ func newPredictServer(ctx context.Context, c Config, js natsjs.JetStream, url st
 	store, err := newArtifacts(ctx, c, js)
 	b.note(err)
 	return &predict.Server{
-		ID: id, URL: cmp.Or(c.PredictURL, url), Version: buildVersion(), Artifacts: store, Log: log, OnReady: ready,
+		ID: id, URL: cmp.Or(c.PredictURL, url), Version: buildVersion(), Artifacts: store, Log: log, OnReady: ready, Keep: c.KeepPrevious,
 		Desired:  open[serving.Desired](&b, jetstream.ServingBucket),
 		Observed: open[serving.Observed](&b, jetstream.ServingBucket),
 		Servers:  open[serving.Server](&b, jetstream.ServersBucket),

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+
+	"github.com/slipway-ml/slipway/deployment"
 )
 
 // problem is an error with the HTTP status it is answered with.
@@ -115,15 +117,15 @@ func (s *Server) version(r *http.Request) (*version, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := k.slot.acquire()
+	if v := k.slot.acquire(deployment.Name(wanted)); v != nil {
+		return v, nil
+	}
+	v := k.slot.acquire("")
 	if v == nil {
 		return nil, problemf(http.StatusServiceUnavailable, "model %s: not ready", name)
 	}
-	if wanted != "" && wanted != string(v.id) {
-		v.release()
-		return nil, problemf(http.StatusNotFound, "model %s: version %q is not served, %s is", name, wanted, v.id)
-	}
-	return v, nil
+	defer v.release()
+	return nil, problemf(http.StatusNotFound, "model %s: version %q is not served, %s is", name, wanted, v.id)
 }
 
 // readyStatus is the status of an answer about readiness.

@@ -135,7 +135,7 @@ func TestFailedInferencesReleaseTheVersion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if old, running := k.slot.swap(nil); old != nil && running != 0 {
+		if old, running := k.slot.swap(nil, false); old != nil && running != 0 {
 			t.Errorf("%s: %d references are left", name, running)
 		}
 	}

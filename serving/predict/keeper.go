@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,8 +29,8 @@ type keeper struct {
 	abort   context.CancelFunc   // of that load
 
 	// Of the goroutine alone.
-	prepared *version // loaded beside the current one
-	drained  uint64   // requests that ran on the old model at the last switch
+	drained uint64           // requests that ran on the old model at the last switch and have ended
+	expired <-chan time.Time // when the previous version need not be kept any more; nil: there is none
 }
 
 // tell makes the entry the newest, unless a newer one is known already: of two
@@ -103,6 +104,8 @@ func (k *keeper) run(ctx context.Context) {
 		case <-k.wake:
 			pause.reset()
 		case <-retry:
+		case <-k.expired:
+			k.forget()
 		case <-ctx.Done():
 			return
 		}
@@ -113,7 +116,7 @@ func (k *keeper) run(ctx context.Context) {
 // can be had, and returns what is so afterwards; nil when the deployment is gone.
 func (k *keeper) converge(ctx context.Context, want *serving.Desired) *serving.Observed {
 	if want == nil {
-		k.prepared = nil
+		k.slot.put(&k.slot.candidate, nil)
 		k.switchTo(ctx, nil)
 		k.settled.Store(true)
 		return nil
@@ -130,23 +133,10 @@ func (k *keeper) converge(ctx context.Context, want *serving.Desired) *serving.O
 		}
 	}
 	k.settled.Store(k.slot.current.is(want.Active))
-	switch target := want.Target; {
-	case target == nil:
-		k.prepared = nil
-	case k.slot.current.is(target):
-		k.prepared = nil
-		observed.Prepared = target.ID
-	default:
-		if !k.prepared.is(target) {
-			k.prepared = nil // let go of the old one before the new one is loaded
-		}
-		next, err := k.take(ctx, target)
-		k.prepared = next
-		if err != nil {
-			observed.Error = failure(*target, err) // rather than that of Active: somebody waits for it
-		} else {
-			observed.Prepared = target.ID
-		}
+	if err := k.prepare(ctx, want); err != nil {
+		observed.Error = failure(*want.Target, err) // rather than that of Active: somebody waits for it
+	} else if want.Target != nil {
+		observed.Prepared = want.Target.ID
 	}
 	if k.slot.current != nil {
 		observed.Serving = k.slot.current.id
@@ -155,15 +145,34 @@ func (k *keeper) converge(ctx context.Context, want *serving.Desired) *serving.O
 	return observed
 }
 
-// take is the model as a version ready to be switched to: the prepared one, or
-// a newly loaded one. No model is no version.
+// prepare makes the target, if there is one, ready to be switched to.
+func (k *keeper) prepare(ctx context.Context, want *serving.Desired) error {
+	target := want.Target
+	if target == nil || k.slot.current.is(target) {
+		k.slot.put(&k.slot.candidate, nil)
+		return nil
+	}
+	if !k.slot.candidate.is(target) {
+		k.slot.put(&k.slot.candidate, nil) // let go of the old one before the new one is loaded
+	}
+	next, err := k.take(ctx, target)
+	k.slot.put(&k.slot.candidate, next)
+	return err
+}
+
+// take is the model as a version ready to be switched to: one that is loaded
+// already, or else a newly loaded one, before which the one that is kept goes, so
+// that there are never more than two. No model is no version.
 func (k *keeper) take(ctx context.Context, ref *deployment.ModelRef) (*version, error) {
-	if ref == nil {
+	switch {
+	case ref == nil:
 		return nil, nil
+	case k.slot.candidate.is(ref):
+		return k.slot.candidate, nil
+	case k.slot.previous.is(ref):
+		return k.slot.previous.again(), nil
 	}
-	if k.prepared.is(ref) {
-		return k.prepared, nil
-	}
+	k.forget()
 	ctx, abort := context.WithCancel(ctx)
 	defer abort()
 	k.mu.Lock()
@@ -185,25 +194,40 @@ func (k *keeper) take(ctx context.Context, ref *deployment.ModelRef) (*version, 
 	return newVersion(*ref, model), nil
 }
 
-// switchTo makes next answer predictions from now on and waits until those that
-// run on the old model have ended.
+// switchTo makes next answer predictions from now on, keeps the old model for a
+// while, so that going back to it is a switch and nothing else, and waits until
+// the requests that run on it have ended: those that do not end in time hold up
+// nobody, and the model is freed when they do.
 func (k *keeper) switchTo(ctx context.Context, next *version) {
 	begin := time.Now()
-	old, running := k.slot.swap(next)
-	if next == k.prepared {
-		k.prepared = nil
-	}
+	keep := k.server.Keep > 0 && next != nil
+	old, running := k.slot.swap(next, keep)
+	k.expired = nil
 	if old == nil {
 		return
 	}
+	if keep {
+		k.expired = time.After(k.server.Keep)
+	}
+	late := time.NewTimer(cmp.Or(k.server.Grace, DefaultGrace))
+	defer late.Stop()
+	log := k.server.Log.With("deployment", string(k.name), "server", k.server.ID, "model", string(old.id))
 	select {
 	case <-old.done:
+		k.drained = uint64(running)
+		log.InfoContext(ctx, "model drained", "drained", running, "took", time.Since(begin))
+	case <-late.C:
+		left := old.refs.Load()
+		k.drained = uint64(max(running-left, 0))
+		log.WarnContext(ctx, "model not drained", "running", left, "after", time.Since(begin))
 	case <-ctx.Done():
-		return
 	}
-	k.drained = uint64(running)
-	k.server.Log.InfoContext(ctx, "model drained", "deployment", string(k.name), "server", k.server.ID,
-		"model", string(old.id), "drained", running, "took", time.Since(begin))
+}
+
+// forget lets go of the version that is kept.
+func (k *keeper) forget() {
+	k.slot.put(&k.slot.previous, nil)
+	k.expired = nil
 }
 
 // report writes what is observed, if that is news; nil deletes the entry.

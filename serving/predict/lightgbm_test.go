@@ -94,7 +94,7 @@ func TestMetadataOfLightGBM(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := stand(s, "m", "m-1", nil)
-	k.slot.swap(newVersion(deployment.ModelRef{ID: "m-1", Format: deployment.FormatLightGBM}, model))
+	k.slot.swap(newVersion(deployment.ModelRef{ID: "m-1", Format: deployment.FormatLightGBM}, model), false)
 	_, text := do(t, s.Handler(), "GET", "/v2/models/m", "")
 	const want = `{"inputs":[{"name":"input-0","datatype":"FP64","shape":[-1,5]}],"name":"m","outputs":[{"name":"predict","datatype":"FP64","shape":[-1,4]}],` +
 		`"parameters":{"feature_names":["Column_0","Column_1","Column_2","Column_3","Column_4"]},"platform":"lightgbm","versions":["m-1"]}`

@@ -59,7 +59,8 @@ type Server struct {
 
 	BodyLimit int64         // bytes of a request; 0: DefaultBodyLimit
 	Heartbeat time.Duration // between renewals of the Server entry; 0: DefaultHeartbeat
-	Grace     time.Duration // for running requests at a stop; 0: DefaultGrace
+	Grace     time.Duration // for running requests at a stop, and at a switch; 0: DefaultGrace
+	Keep      time.Duration // for which the previous model of a deployment stays loaded; 0: not at all
 	OnReady   func()        // called once, when every model that is desired at the start is served; may be nil
 
 	instance string

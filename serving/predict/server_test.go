@@ -192,7 +192,7 @@ func stand(s *Server, name string, id string, model Model) *keeper {
 	k := &keeper{server: s, name: deployment.Name(name), wake: make(chan struct{}, 1)}
 	k.want.Store(&serving.Desired{Active: &deployment.ModelRef{}})
 	if model != nil {
-		k.slot.swap(newVersion(*ref(id), model))
+		k.slot.swap(newVersion(*ref(id), model), false)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

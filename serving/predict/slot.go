@@ -40,37 +40,72 @@ func (v *version) release() {
 	}
 }
 
-// slot is where the version of a deployment stands that answers predictions. The
-// lock, and not an atomic pointer, is what makes reading the pointer and counting
-// the reference one act: without it a version could end in between.
-type slot struct {
-	mu      sync.RWMutex
-	current *version // nil: nothing answers
+// again is the model of the version as a version of its own, for another place.
+func (v *version) again() *version {
+	return newVersion(deployment.ModelRef{ID: v.id, Digest: v.digest, Format: v.format}, v.model)
 }
 
-// acquire is the current version with a reference for the caller to release, or
-// nil.
-func (s *slot) acquire() *version {
+// slot is where the versions of a deployment stand. The lock, and not an atomic
+// pointer, is what makes reading a pointer and counting the reference one act:
+// without it a version could end in between.
+type slot struct {
+	mu        sync.RWMutex
+	current   *version // answers predictions; nil: nothing does
+	candidate *version // loaded and warm, to be switched to; nil: none
+	previous  *version // was current before, and is kept for a while; nil: none
+}
+
+// acquire is the version that answers who asks for that id, with a reference for
+// the caller to release, or nil. Without an id it is the current one.
+func (s *slot) acquire(id deployment.Name) *version {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if s.current != nil {
-		s.current.refs.Add(1)
+	for _, v := range [...]*version{s.current, s.candidate, s.previous} {
+		if id == "" || v != nil && v.id == id {
+			if v != nil {
+				v.refs.Add(1)
+			}
+			return v
+		}
 	}
-	return s.current
+	return nil
 }
 
 // swap puts next in the place of the current version and returns that, with the
 // exact number of requests that run on it. Its done is closed when they have
-// ended, at once if there are none.
-func (s *slot) swap(next *version) (old *version, running int64) {
+// ended, at once if there are none. If it is to be kept, its model is the previous
+// one from the same moment on; else there is none.
+func (s *slot) swap(next *version, keep bool) (old *version, running int64) {
 	s.mu.Lock()
 	old, s.current = s.current, next
+	if s.candidate == next {
+		s.candidate = nil
+	}
+	before := s.previous
+	s.previous = nil
 	if old != nil {
 		running = old.refs.Load() - 1 // nobody can acquire it any more
+		if keep {
+			s.previous = old.again()
+		}
 	}
 	s.mu.Unlock()
-	if old != nil {
-		old.release()
+	for _, v := range [...]*version{old, before} {
+		if v != nil {
+			v.release()
+		}
 	}
 	return old, running
+}
+
+// put lets a version stand in a place other than the current one, or nothing for
+// nil, and lets go of the one that stood there.
+func (s *slot) put(place **version, v *version) {
+	s.mu.Lock()
+	old := *place
+	*place = v
+	s.mu.Unlock()
+	if old != nil && old != v {
+		old.release()
+	}
 }

@@ -24,7 +24,7 @@ func TestSwapDrainsExactly(t *testing.T) {
 		})
 		<-old.begun
 	}
-	before, running := k.slot.swap(newVersion(*ref("m-2"), &constant{features: 2, value: 2}))
+	before, running := k.slot.swap(newVersion(*ref("m-2"), &constant{features: 2, value: 2}), false)
 	if running != 7 {
 		t.Errorf("got %d running requests, want 7", running)
 	}
@@ -40,11 +40,11 @@ func TestSwapDrainsExactly(t *testing.T) {
 	answered.Wait()
 	<-before.done
 
-	idle, running := k.slot.swap(nil)
+	idle, running := k.slot.swap(nil, false)
 	if <-idle.done; running != 0 {
 		t.Errorf("got %d running requests, want none", running)
 	}
-	if none, running := k.slot.swap(nil); none != nil || running != 0 {
+	if none, running := k.slot.swap(nil, false); none != nil || running != 0 {
 		t.Errorf("got %v and %d out of an empty slot", none, running)
 	}
 }
@@ -80,7 +80,7 @@ func TestNoPredictionFailsWhileModelsAreSwapped(t *testing.T) {
 		for range clients {
 			tickets <- struct{}{}
 		}
-		old, _ := k.slot.swap(newVersion(*ref(fmt.Sprintf("m-%d", i)), &constant{features: 2, value: float64(i)}))
+		old, _ := k.slot.swap(newVersion(*ref(fmt.Sprintf("m-%d", i)), &constant{features: 2, value: float64(i)}), false)
 		<-old.done
 		if refs := old.refs.Load(); refs != 0 {
 			t.Errorf("drained with %d references", refs)
