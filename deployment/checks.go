@@ -17,6 +17,7 @@ const (
 	CheckArtifact         CheckName = "artifact"         // the bytes are those the command names
 	CheckFormat           CheckName = "format"           // the file is what its format says
 	CheckPrediction       CheckName = "prediction"       // the model answers a prediction
+	CheckGoldenRows       CheckName = "goldenRows"       // it answers the golden rows as expected; only if it has some
 	CheckDeclaredFeatures CheckName = "declaredFeatures" // the declared features are the file's
 	CheckDeclaredTarget   CheckName = "declaredTarget"   // the declared target fits the file
 )
@@ -109,6 +110,8 @@ func (n CheckName) path() string {
 		return "model.seriesType"
 	case CheckPermission, CheckSupported:
 		return ""
+	case CheckGoldenRows:
+		return atGolden
 	default:
 		return "model.artifact"
 	}
@@ -116,13 +119,17 @@ func (n CheckName) path() string {
 
 // CheckFile compares what is declared of a model with what its file says.
 func CheckFile(m Model, file Inspection) Checks {
-	return Checks{
+	checks := Checks{
 		CheckArtifact:         {Passing, fmt.Sprintf("The artifact has %d bytes and digest %s.", m.Artifact.Size, m.Artifact.Digest)},
 		CheckFormat:           checkFormat(file),
 		CheckPrediction:       {Passing, "The model answers predictions."},
 		CheckDeclaredFeatures: checkFeatures(m.FeatureNames(), file),
 		CheckDeclaredTarget:   checkTarget(m.Target, file),
 	}
+	if g := m.Golden; g != nil { // the file was looked at with them
+		checks[CheckGoldenRows] = Check{Passing, fmt.Sprintf("The answers to all golden rows (%d) are as expected, within %g.", len(g.Rows), g.Within())}
+	}
+	return checks
 }
 
 // CheckRejected is what a rejection that came up while the file was looked at
@@ -137,6 +144,13 @@ func CheckRejected(r *Rejection) Checks {
 			CheckArtifact:   {Passing, "The artifact is the one the command names."},
 			CheckFormat:     {Passing, "The file is of the declared format."},
 			CheckPrediction: failing,
+		}
+	case CodeGoldenRowsFailing:
+		return Checks{
+			CheckArtifact:   {Passing, "The artifact is the one the command names."},
+			CheckFormat:     {Passing, "The file is of the declared format."},
+			CheckPrediction: {Passing, "The model answers predictions."},
+			CheckGoldenRows: failing,
 		}
 	default:
 		return Checks{CheckArtifact: failing}

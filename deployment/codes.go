@@ -66,6 +66,7 @@ const (
 	CodeUnsupportedArtifact Code = "unsupported_artifact"
 	CodeArtifactInvalid     Code = "artifact_invalid"
 	CodeModelCannotPredict  Code = "model_cannot_predict"
+	CodeGoldenRowsFailing   Code = "golden_rows_failing"
 	CodeChecksFailing       Code = "checks_failing"
 
 	// An effect did not succeed.

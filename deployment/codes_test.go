@@ -53,6 +53,7 @@ var classes = map[string]deployment.Class{
 	"unsupported_artifact":          deployment.ClassInvalid,
 	"artifact_invalid":              deployment.ClassInvalid,
 	"model_cannot_predict":          deployment.ClassInvalid,
+	"golden_rows_failing":           deployment.ClassInvalid,
 	"checks_failing":                deployment.ClassInvalid,
 	"store_unavailable":             deployment.ClassInternal,
 	"prediction_server_unavailable": deployment.ClassInternal,

@@ -65,8 +65,12 @@ type Decision struct {
 //sumtype:decl
 type Effect interface{ effect() }
 
-// Serve makes the deployment's predictions come from Model.
-type Serve struct{ Model ModelRef }
+// Serve makes the deployment's predictions come from Model, once it answers the
+// golden rows.
+type Serve struct {
+	Model  ModelRef
+	Golden *Golden // nil: there are none
+}
 
 func (Serve) effect() {}
 

@@ -23,6 +23,7 @@ type Model struct {
 	Artifact Artifact  `json:"artifact"`
 
 	SeriesType SeriesType `json:"seriesType,omitempty"` // "": it is no time series
+	Golden     *Golden    `json:"golden,omitempty"`     // rows whose answers are known; nil: none
 	Lifecycle
 }
 

@@ -18,6 +18,7 @@ type ModelFacts struct {
 	Artifact deployment.Artifact  `json:"artifact"`
 
 	SeriesType deployment.SeriesType `json:"seriesType,omitempty"`
+	Golden     *deployment.Golden    `json:"golden,omitempty"`
 	deployment.Lifecycle
 }
 
@@ -25,7 +26,7 @@ type ModelFacts struct {
 func (f ModelFacts) Named(id deployment.Name) deployment.Model {
 	return deployment.Model{
 		ID: id, Format: f.Format, Type: f.Type, Target: f.Target, Features: f.Features, Artifact: f.Artifact,
-		SeriesType: f.SeriesType, Lifecycle: f.Lifecycle,
+		SeriesType: f.SeriesType, Golden: f.Golden, Lifecycle: f.Lifecycle,
 	}
 }
 

@@ -91,6 +91,6 @@ func rollOut(model deployment.Model, facts deployment.Facts, decision deployment
 		return deployment.Decision{Inspect: &model, Shown: decision.Shown}
 	}
 	decision.Changed = true
-	decision.Effects = []deployment.Effect{deployment.Serve{Model: model.Ref()}}
+	decision.Effects = []deployment.Effect{deployment.Serve{Model: model.Ref(), Golden: model.Golden}}
 	return decision
 }

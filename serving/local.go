@@ -75,15 +75,15 @@ func (l *Local) Inspect(ctx context.Context, m deployment.Model, progress func(s
 
 // Apply makes every live prediction server serve the model under the name of the
 // deployment, and returns once they do. Each first loads it beside what it
-// serves; only when all have are they told to switch, so that nobody switches if
-// one cannot. Twice is the same as once, and an Apply that was interrupted can be
+// serves and asks it for its golden rows; only when all have are they told to
+// switch, so that nobody switches if one cannot. Twice is the same as once, and an Apply that was interrupted can be
 // started again anywhere, with the same token or a higher one.
 //
 // It returns ErrSuperseded when a higher token is already written and a
 // *deployment.Failure when a server can never serve the model; what served
 // before still does then. Every other error may pass.
-func (l *Local) Apply(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64, progress func(string)) error {
-	err := l.apply(ctx, name, m, token, progress)
+func (l *Local) Apply(ctx context.Context, name deployment.Name, serve deployment.Serve, token uint64, progress func(string)) error {
+	err := l.apply(ctx, name, serve, token, progress)
 	if err == nil || errors.Is(err, ErrSuperseded) {
 		return err
 	}
@@ -97,12 +97,17 @@ func (l *Local) Apply(ctx context.Context, name deployment.Name, m deployment.Mo
 	return err
 }
 
-func (l *Local) apply(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64, progress func(string)) error {
+func (l *Local) apply(ctx context.Context, name deployment.Name, serve deployment.Serve, token uint64, progress func(string)) error {
+	m := serve.Model
 	var told string
 	err := l.reach(ctx, name, func(d Desired, observed map[string]Observed, servers map[string]Server) step {
 		s := next(d, observed, servers, m, token)
-		if s.do == fail {
+		switch s.do {
+		case prepare:
+			s.write.Golden = serve.Golden
+		case fail:
 			s.err = failure(m, s, same(d.Active, &m))
+		default:
 		}
 		return s
 	}, func(s step) {

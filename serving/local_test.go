@@ -155,7 +155,7 @@ func TestApply(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	var told []string
-	if err := w.local().Apply(t.Context(), "churn", *ref("m-1"), 1, func(text string) { told = append(told, text) }); err != nil {
+	if err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 1, func(text string) { told = append(told, text) }); err != nil {
 		t.Fatal(err)
 	}
 	wantHistory(t, w, "1: - m-1", "1: m-1 -")
@@ -166,12 +166,12 @@ func TestApply(t *testing.T) {
 	}
 	// Twice is the same as once; a new claim only has its token written.
 	for _, token := range []uint64{1, 2, 2} {
-		if err := w.local().Apply(t.Context(), "churn", *ref("m-1"), token, quiet); err != nil {
+		if err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, token, quiet); err != nil {
 			t.Fatal(err)
 		}
 	}
 	wantHistory(t, w, "1: - m-1", "1: m-1 -", "2: m-1 -")
-	if err := w.local().Apply(t.Context(), "churn", *ref("m-2"), 3, quiet); err != nil {
+	if err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-2")}, 3, quiet); err != nil {
 		t.Fatal(err)
 	}
 	wantHistory(t, w, "1: - m-1", "1: m-1 -", "2: m-1 -", "3: m-1 m-2", "3: m-2 -")
@@ -191,7 +191,7 @@ func TestApplyIsFenced(t *testing.T) {
 		t.Parallel()
 		w := newWorld()
 		newer(w)()
-		if err := w.local().Apply(t.Context(), "churn", *ref("m-1"), 5, quiet); !errors.Is(err, ErrSuperseded) {
+		if err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet); !errors.Is(err, ErrSuperseded) {
 			t.Errorf("got %v, want ErrSuperseded", err)
 		}
 		wantHistory(t, w, "9: - m-9")
@@ -200,7 +200,7 @@ func TestApplyIsFenced(t *testing.T) {
 		t.Parallel()
 		w := newWorld()
 		w.meddle = newer(w)
-		if err := w.local().Apply(t.Context(), "churn", *ref("m-1"), 5, quiet); !errors.Is(err, ErrSuperseded) {
+		if err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet); !errors.Is(err, ErrSuperseded) {
 			t.Errorf("got %v, want ErrSuperseded", err)
 		}
 		wantHistory(t, w, "9: - m-9")
@@ -211,7 +211,7 @@ func TestApplyIsFenced(t *testing.T) {
 			w := newWorld()
 			w.answers = func(string, Desired) *Observed { return nil }
 			ended := make(chan error)
-			go func() { ended <- w.local().Apply(t.Context(), "churn", *ref("m-1"), 5, quiet) }()
+			go func() { ended <- w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet) }()
 			synctest.Wait()
 			newer(w)()
 			if err := <-ended; !errors.Is(err, ErrSuperseded) {
@@ -230,7 +230,7 @@ func TestApplyLooksAgainAfterAMissedWrite(t *testing.T) {
 		defer w.mu.Unlock()
 		w.write(Desired{Deployment: "churn", Token: 3, Round: 1, Active: ref("m-0")})
 	}
-	if err := w.local().Apply(t.Context(), "churn", *ref("m-1"), 5, quiet); err != nil {
+	if err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet); err != nil {
 		t.Fatal(err)
 	}
 	wantHistory(t, w, "3: m-0 -", "5: m-0 m-1", "5: m-1 -")
@@ -250,7 +250,7 @@ func TestApplyWithdrawsWhatOneServerCannot(t *testing.T) {
 				}
 				return o
 			}
-			err := w.local().Apply(t.Context(), "churn", *ref("m-2"), 5, quiet)
+			err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-2")}, 5, quiet)
 			const want = "prediction server b cannot serve model m-2: artifact_invalid: deliberate"
 			failure, permanent := errors.AsType[*deployment.Failure](err)
 			if err == nil || !strings.Contains(err.Error(), want) || permanent == retryable {
@@ -263,7 +263,7 @@ func TestApplyWithdrawsWhatOneServerCannot(t *testing.T) {
 
 			// The same claim may try again, and is not misled by the old answer.
 			w.answers = obey
-			if err := w.local().Apply(t.Context(), "churn", *ref("m-2"), 5, quiet); err != nil {
+			if err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-2")}, 5, quiet); err != nil {
 				t.Error(err)
 			}
 			wantHistory(t, w, "1: m-1 -", "5: m-1 m-2", "5: m-1 -", "5: m-1 m-2", "5: m-2 -")
@@ -280,7 +280,7 @@ func TestApplyOfWhatIsActiveNeverFailsForGood(t *testing.T) {
 		}
 		return &Observed{Error: &Failure{Model: "m-1", Code: "artifact_invalid", Message: "deliberate"}}
 	}
-	err := w.local().Apply(t.Context(), "churn", *ref("m-1"), 5, quiet)
+	err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet)
 	if _, permanent := errors.AsType[*deployment.Failure](err); err == nil || permanent {
 		t.Errorf("got %v, want an error that may pass", err)
 	}
@@ -291,7 +291,7 @@ func TestApplyWithoutServers(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.servers = nil
-	err := w.local().Apply(t.Context(), "churn", *ref("m-1"), 5, quiet)
+	err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet)
 	if err == nil || !strings.Contains(err.Error(), "prediction_server_unavailable") {
 		t.Errorf("got %v, want prediction_server_unavailable", err)
 	}
@@ -305,7 +305,7 @@ func TestApplyThatIsCancelledWithdraws(t *testing.T) {
 		w.answers = func(server string, d Desired) *Observed { return nil }
 		ctx, cancel := context.WithCancelCause(t.Context())
 		ended := make(chan error)
-		go func() { ended <- w.local().Apply(ctx, "churn", *ref("m-1"), 5, quiet) }()
+		go func() { ended <- w.local().Apply(ctx, "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet) }()
 		synctest.Wait()
 		cause := errors.New("worker stops")
 		cancel(cause)
@@ -327,7 +327,7 @@ func TestServersComeAndGo(t *testing.T) {
 			return obey(server, d)
 		}
 		ended := make(chan error, 1)
-		go func() { ended <- w.local().Apply(t.Context(), "churn", *ref("m-1"), 5, quiet) }()
+		go func() { ended <- w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet) }()
 		wait := func() { // for two looks
 			<-time.After(2 * time.Second)
 			synctest.Wait()
@@ -354,7 +354,7 @@ func TestApplyNamesTheFault(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	w.fault = errors.New("no responders")
-	err := w.local().Apply(t.Context(), "churn", *ref("m-1"), 5, quiet)
+	err := w.local().Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 5, quiet)
 	const want = "apply churn: no responders; withdraw the target: no responders"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)

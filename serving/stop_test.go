@@ -52,7 +52,7 @@ func TestStop(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	l := w.local()
-	if err := l.Apply(t.Context(), "churn", *ref("m-1"), 1, quiet); err != nil {
+	if err := l.Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 1, quiet); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // twice is the same as once
@@ -65,7 +65,7 @@ func TestStop(t *testing.T) {
 		t.Error("the entry does not say that the deployment is inactive")
 	}
 	// Who asks is told so until the model answers again.
-	if err := l.Apply(t.Context(), "churn", *ref("m-1"), 3, quiet); err != nil {
+	if err := l.Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 3, quiet); err != nil {
 		t.Fatal(err)
 	}
 	wantHistory(t, w, "1: - m-1", "1: m-1 -", "2: - -", "3: - m-1", "3: m-1 -")
@@ -88,7 +88,7 @@ func TestStopWaitsForEveryServer(t *testing.T) {
 	t.Parallel()
 	w := newWorld()
 	l := w.local()
-	if err := l.Apply(t.Context(), "churn", *ref("m-1"), 1, quiet); err != nil {
+	if err := l.Apply(t.Context(), "churn", deployment.Serve{Model: *ref("m-1")}, 1, quiet); err != nil {
 		t.Fatal(err)
 	}
 	w.answers = func(server string, d Desired) *Observed {
@@ -137,7 +137,7 @@ func TestRestoreAfterACutOff(t *testing.T) {
 			if _, serves := before.(deployment.Serve); serves {
 				err = l.Stop(ctx, "churn", true, 2, quiet)
 			} else {
-				err = l.Apply(ctx, "churn", *ref("m-1"), 2, quiet)
+				err = l.Apply(ctx, "churn", deployment.Serve{Model: *ref("m-1")}, 2, quiet)
 			}
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want it cut off", err)

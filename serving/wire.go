@@ -15,6 +15,7 @@ type Desired struct {
 	Round      uint64               `json:"round"`              // counts the writes of this entry
 	Active     *deployment.ModelRef `json:"active,omitempty"`   // serve this; nil: serve nothing
 	Target     *deployment.ModelRef `json:"target,omitempty"`   // load and warm this beside Active; nil: nothing to prepare
+	Golden     *deployment.Golden   `json:"golden,omitempty"`   // what Target has to answer to be prepared
 	Inactive   bool                 `json:"inactive,omitempty"` // Active is nil because the deployment is inactive: say so to who asks
 }
 

@@ -307,7 +307,7 @@ func (a *attempt) bring(ctx context.Context, effect deployment.Effect) error {
 	name := deployment.Name(a.rec.Who.Name)
 	switch effect := effect.(type) {
 	case deployment.Serve:
-		return a.Target.Apply(ctx, name, effect.Model, a.claimed.Sequence, a.say)
+		return a.Target.Apply(ctx, name, effect, a.claimed.Sequence, a.say)
 	case deployment.Stop:
 		return a.Target.Stop(ctx, name, effect.Inactive, a.claimed.Sequence, a.say)
 	}

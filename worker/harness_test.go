@@ -270,7 +270,8 @@ func (t *target) Inspect(ctx context.Context, m deployment.Model, progress func(
 	return deployment.Inspection{Format: m.Format, Objective: "binary:logistic", Features: len(m.Features), Outputs: 1}, nil
 }
 
-func (t *target) Apply(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64, progress func(string)) error {
+func (t *target) Apply(ctx context.Context, name deployment.Name, serve deployment.Serve, token uint64, progress func(string)) error {
+	m := serve.Model
 	progress("serving")
 	t.mu.Lock()
 	hook := t.apply

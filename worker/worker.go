@@ -63,7 +63,7 @@ type Target interface {
 	// Inspect fetches the model's artifact, keeps it, and says what the file is.
 	Inspect(ctx context.Context, m deployment.Model, progress func(string)) (deployment.Inspection, error)
 	// Apply makes the deployment serve the model. token fences off older claims.
-	Apply(ctx context.Context, name deployment.Name, m deployment.ModelRef, token uint64, progress func(string)) error
+	Apply(ctx context.Context, name deployment.Name, serve deployment.Serve, token uint64, progress func(string)) error
 	// Stop makes the deployment serve nothing. token fences off older claims.
 	Stop(ctx context.Context, name deployment.Name, inactive bool, token uint64, progress func(string)) error
 	// Restore takes back what an effect that did not succeed has begun: what

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -27,6 +28,7 @@ type modelFile struct {
 	Target     string   `help:"What the model predicts, e.g. churned."`
 	TargetType string   `help:"Binary, Regression or Multiclass."`
 	Class      []string `help:"Name of a class, in output order; once for each." sep:"none"`
+	Golden     string   `help:"File with golden rows as JSON (schemas/common.v1.json, golden): rows whose answers are known." type:"existingfile" placeholder:"PATH"`
 	Feature    []string `help:"NAME or NAME:TYPE of an input, in row order; once for each. Default: those that the file names." sep:"none"`
 }
 
@@ -38,14 +40,13 @@ func (m *modelFile) facts(ctx context.Context, p *program, c *client) (*handlers
 	}
 	facts := handlers.ModelFacts{Format: deployment.Format(m.Format), Type: m.Type}
 	if m.Facts != "" {
-		text, err := os.ReadFile(m.Facts)
-		if err != nil {
-			return nil, exitf(exitUsage, "--facts: %w", err)
+		if err := readJSON("--facts", m.Facts, &facts); err != nil {
+			return nil, err
 		}
-		decoder := json.NewDecoder(strings.NewReader(string(text)))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&facts); err != nil {
-			return nil, exitf(exitUsage, "--facts %s: %w", m.Facts, err)
+	}
+	if m.Golden != "" {
+		if err := readJSON("--golden", m.Golden, &facts.Golden); err != nil {
+			return nil, err
 		}
 	}
 	if m.Target != "" {
@@ -66,6 +67,20 @@ func (m *modelFile) facts(ctx context.Context, p *program, c *client) (*handlers
 	artifact, err := upload(ctx, p, c, m.File)
 	facts.Artifact = artifact
 	return &facts, err
+}
+
+// readJSON reads the file that a flag names.
+func readJSON(flag, path string, into any) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return exitf(exitUsage, "%s: %w", flag, err)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return exitf(exitUsage, "%s %s: %w", flag, path, err)
+	}
+	return nil
 }
 
 // features fills in the features from the flags or, without those, from the file.

@@ -37,7 +37,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 	b := newBench(t)
 	urls := []string{b.started(t, b.Server), b.started(t, b.sibling("two"))}
 	local := b.local()
-	if err := local.Apply(patience(t), "churn", *ref("m-1"), 1, quiet); err != nil {
+	if err := local.Apply(patience(t), "churn", deployment.Serve{Model: *ref("m-1")}, 1, quiet); err != nil {
 		t.Fatal(err)
 	}
 	tickets := make(chan struct{}, 64) // each is good for one prediction; there are always some
@@ -68,7 +68,7 @@ func TestReplaceUnderLoad(t *testing.T) {
 			tickets <- struct{}{}
 		}
 		next := []string{"m-1", "m-2", "broken"}[token%3]
-		err := local.Apply(patience(t), "churn", *ref(next), token, quiet)
+		err := local.Apply(patience(t), "churn", deployment.Serve{Model: *ref(next)}, token, quiet)
 		if failure, ok := errors.AsType[*deployment.Failure](err); next == "broken" && (!ok || failure.Code != deployment.CodeServerFailed) ||
 			next != "broken" && err != nil {
 			t.Errorf("apply %s: %v", next, err)
@@ -96,10 +96,10 @@ func TestNobodySwitchesIfOneCannot(t *testing.T) {
 	}}
 	urls := []string{b.started(t, b.Server), b.started(t, two)}
 	local := b.local()
-	if err := local.Apply(patience(t), "churn", *ref("m-1"), 1, quiet); err != nil {
+	if err := local.Apply(patience(t), "churn", deployment.Serve{Model: *ref("m-1")}, 1, quiet); err != nil {
 		t.Fatal(err)
 	}
-	err := local.Apply(patience(t), "churn", *ref("m-2"), 2, quiet)
+	err := local.Apply(patience(t), "churn", deployment.Serve{Model: *ref("m-2")}, 2, quiet)
 	failure, ok := errors.AsType[*deployment.Failure](err)
 	if want := "prediction server two cannot serve model m-2: digest_mismatch: artifact has another digest"; !ok || failure.Message != want {
 		t.Errorf("got %v, want the failure %q", err, want)
@@ -124,19 +124,29 @@ func TestFixturesThroughApply(t *testing.T) {
 	v2 := files.add(t, "churn-v2", "../../cmd/slipway/demo/churn-v2.ubj")
 	url := b.started(t, b.Server)
 	for i, model := range []*deployment.ModelRef{v1, v2, v1} {
-		if err := b.local().Apply(patience(t), "churn", *model, uint64(i+1), quiet); err != nil {
+		if err := b.local().Apply(patience(t), "churn", deployment.Serve{Model: *model}, uint64(i+1), quiet); err != nil {
 			t.Fatal(err)
 		}
-		response, err := http.Post(url+"/v2/models/churn/infer", "", strings.NewReader(
-			`{"inputs":[{"name":"input-0","shape":[1,6],"datatype":"FP64","data":[4.0,96.5,5.0,1.0,2.0,31.5]}]}`))
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, err := io.ReadAll(response.Body)
-		_ = response.Body.Close()
+		text := sampleAnswer(t, url)
 		want := map[deployment.Name]string{"churn-v1": "0.90327", "churn-v2": "0.96052"}[model.ID]
-		if err != nil || !strings.Contains(string(text), `"data":[`+want) {
+		if !strings.Contains(text, `"data":[`+want) {
 			t.Errorf("%s: got %s, want %s", model.ID, text, want)
 		}
 	}
+}
+
+// sampleAnswer asks for the prediction of the demo's sample.
+func sampleAnswer(t *testing.T, url string) string {
+	t.Helper()
+	response, err := http.Post(url+"/v2/models/churn/infer", "", strings.NewReader(
+		`{"inputs":[{"name":"input-0","shape":[1,6],"datatype":"FP64","data":[4.0,96.5,5.0,1.0,2.0,31.5]}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -156,6 +156,12 @@ func (k *keeper) prepare(ctx context.Context, want *serving.Desired) error {
 		k.slot.put(&k.slot.candidate, nil) // let go of the old one before the new one is loaded
 	}
 	next, err := k.take(ctx, target)
+	if err == nil {
+		err = checkGolden(next.model, want.Golden)
+	}
+	if err != nil {
+		next = nil
+	}
 	k.slot.put(&k.slot.candidate, next)
 	return err
 }

@@ -25,11 +25,15 @@ const (
 	fp64 = "FP64"
 )
 
-// Inspect loads the file as the format of m, asks it for predictions and returns
-// what it says of itself. A file that cannot be read as that format or cannot
-// predict is a *deployment.Rejection; every other error may pass.
+// Inspect loads the file as the format of m, asks it for predictions, and for
+// those of the golden rows of m, and returns what it says of itself. A file that
+// cannot be read as that format, cannot predict or answers a golden row otherwise
+// is a *deployment.Rejection; every other error may pass.
 func Inspect(path string, m deployment.Model) (deployment.Inspection, error) {
-	_, facts, err := load(path, m.Format)
+	model, facts, err := load(path, m.Format)
+	if err == nil {
+		err = checkGolden(model, m.Golden)
+	}
 	return facts, err
 }
 
@@ -84,6 +88,16 @@ func warm(m Model) error {
 		}
 	}
 	return nil
+}
+
+// checkGolden asks the model for its golden rows. The error is a *deployment.Rejection.
+func checkGolden(m Model, golden *deployment.Golden) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = deployment.Reject(deployment.CodePanic, atArtifact, "ask the model for its golden rows: panic: %v", p)
+		}
+	}()
+	return golden.Check(m.NumFeatures(), m.NumOutputs(), m.Predict)
 }
 
 // notFinite finds the first value that is NaN or infinite.

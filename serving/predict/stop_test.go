@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/serving"
 )
 
@@ -67,7 +68,7 @@ func TestStopUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	if err := local.Apply(patience(t), "churn", *ref("m-1"), 1, quiet); err != nil {
+	if err := local.Apply(patience(t), "churn", deployment.Serve{Model: *ref("m-1")}, 1, quiet); err != nil {
 		t.Fatal(err)
 	}
 	for token := uint64(2); token < 40; token += 2 {
@@ -82,7 +83,7 @@ func TestStopUnderLoad(t *testing.T) {
 				t.Errorf("stopped with token %d: got %d %s, want 403", token, status, body)
 			}
 		}
-		if err := local.Apply(patience(t), "churn", *ref("m-1"), token+1, quiet); err != nil {
+		if err := local.Apply(patience(t), "churn", deployment.Serve{Model: *ref("m-1")}, token+1, quiet); err != nil {
 			t.Fatal(err)
 		}
 		for _, url := range urls {
