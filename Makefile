@@ -4,7 +4,7 @@ GO     ?= go
 PYTHON ?= python3
 TOOL   := $(GO) tool -modfile=.ci/tools.mod
 
-# Of `make bench`, `make fuzz` and `make chaos`: how often, which, how long.
+# Of `make bench`, `make fuzz`, `make chaos` and `make zero`: how often, which, how long.
 COUNT         ?= 1
 BENCH         ?= .
 FUZZTIME      ?= 10s
@@ -16,7 +16,7 @@ GROWTH        ?= 1:10000,1000:10000,1:1000000,1000:1000000,100000:1000000
 CEILING       ?= one
 
 .DEFAULT_GOAL := help
-.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling fuzz chaos fixtures compare interop
+.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling fuzz chaos zero fixtures compare interop
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ chaos: ## kill processes at random for CHAOS_SECONDS=300; CHAOS_SEED=n chooses a
 	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
 	CHAOS_SECONDS=$(CHAOS_SECONDS) CHAOS_SEED=$(CHAOS_SEED) $(GO) test -run '^TestChaos$$' -v -count=1 -timeout 0 ./cmd/slipway 2>&1 | tee "$$log"; \
 	grep '^chaos: ' "$$log" | tail -n 1; grep -q '^ok' "$$log"
+
+zero: ## replace models and kill prediction servers for CHAOS_SECONDS=300 while predictions go on: none may fail
+	CHAOS_SECONDS=$(CHAOS_SECONDS) CHAOS_SEED=$(CHAOS_SEED) $(GO) test -run '^TestZeroInterruption$$' -v -count=1 -timeout 0 ./cmd/slipway
 
 compare: ## time the runtimes against the XGBoost and LightGBM that $(PYTHON) has
 	$(PYTHON) serving/predict/xgboost/testdata/compare/compare.py
