@@ -1,6 +1,7 @@
 package predict
 
 import (
+	goruntime "runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -176,4 +177,38 @@ func TestPredictionThatDoesNotEndHoldsUpNobody(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// TestReplacedModelIsFreed: nothing holds on to a model that was replaced and
+// need not be kept.
+func TestReplacedModelIsFreed(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	freed := make(chan struct{})
+	read := b.read
+	b.read = func(path string, format deployment.Format) (Model, error) {
+		m, err := read(path, format)
+		if c, ok := m.(*constant); ok && path == "digest-of-m-1" {
+			goruntime.AddCleanup(c, func(freed chan struct{}) { close(freed) }, freed)
+		}
+		return m, err
+	}
+	url, _ := start(t, b.Server)
+	b.want(t, 10, 1, ref("m-1"), nil)
+	b.answerTo(t, 10, 1)
+	wantAnswer(t, url, "m-1", "1")
+	b.want(t, 11, 2, ref("m-1"), ref("m-2"))
+	b.answerTo(t, 11, 2)
+	b.want(t, 11, 3, ref("m-2"), nil)
+	b.answerTo(t, 11, 3)
+	for ctx := patience(t); ; {
+		goruntime.GC()
+		select {
+		case <-freed:
+			return
+		case <-ctx.Done():
+			t.Fatal("the model that was replaced is still there")
+		case <-time.After(time.Millisecond):
+		}
+	}
 }

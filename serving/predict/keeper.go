@@ -197,6 +197,7 @@ func (k *keeper) take(ctx context.Context, ref *deployment.ModelRef) (*version, 
 	if err != nil {
 		return nil, err
 	}
+	k.server.tidy(ref.Size) // what the file took
 	return newVersion(*ref, model), nil
 }
 
@@ -232,7 +233,10 @@ func (k *keeper) switchTo(ctx context.Context, next *version) {
 
 // forget lets go of the version that is kept.
 func (k *keeper) forget() {
-	k.slot.put(&k.slot.previous, nil)
+	if before := k.slot.previous; before != nil {
+		k.slot.put(&k.slot.previous, nil)
+		k.server.tidy(before.size)
+	}
 	k.expired = nil
 }
 
@@ -247,24 +251,6 @@ func (k *keeper) report(ctx context.Context, reported, observed *serving.Observe
 	}
 	observed.At = time.Now().UTC()
 	return k.server.Observed.Put(ctx, key, *observed)
-}
-
-// open fetches and loads a model and asks it for predictions.
-func (s *Server) open(ctx context.Context, ref deployment.ModelRef) (m Model, err error) {
-	path, err := s.Artifacts.Open(ctx, ref.Digest, ref.Size)
-	if err != nil {
-		return nil, err
-	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = deployment.Reject(deployment.CodePanic, atArtifact, "load model: panic: %v", p)
-		}
-	}()
-	if s.read != nil {
-		return s.read(path, ref.Format)
-	}
-	m, _, err = load(path, ref.Format)
-	return m, err
 }
 
 // failure says why the model cannot be served, and whether that may pass.

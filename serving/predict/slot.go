@@ -13,6 +13,7 @@ type version struct {
 	id     deployment.Name
 	digest deployment.Digest // of the artifact
 	format deployment.Format
+	size   int64 // of the artifact, bytes
 	model  Model
 	refs   atomic.Int64
 	done   chan struct{}
@@ -20,7 +21,7 @@ type version struct {
 
 // newVersion is a version with one reference, that of the slot it will stand in.
 func newVersion(ref deployment.ModelRef, model Model) *version {
-	v := &version{id: ref.ID, digest: ref.Digest, format: ref.Format, model: model, done: make(chan struct{})}
+	v := &version{id: ref.ID, digest: ref.Digest, format: ref.Format, size: ref.Size, model: model, done: make(chan struct{})}
 	v.refs.Store(1)
 	return v
 }
@@ -42,7 +43,7 @@ func (v *version) release() {
 
 // again is the model of the version as a version of its own, for another place.
 func (v *version) again() *version {
-	return newVersion(deployment.ModelRef{ID: v.id, Digest: v.digest, Format: v.format}, v.model)
+	return newVersion(deployment.ModelRef{ID: v.id, Digest: v.digest, Format: v.format, Size: v.size}, v.model)
 }
 
 // slot is where the versions of a deployment stand. The lock, and not an atomic
