@@ -125,6 +125,7 @@ var invalid = map[string][]string{
 	"SLIPWAY_PREDICT_ADDR":       {"8080", "127.0.0.1", "127.0.0.1:http", "127.0.0.1:65536", "a b:1", "1:2:3"},
 	"SLIPWAY_PREDICT_URL":        {"predict:8080", "/x", "ftp://x", "http://"},
 	"SLIPWAY_SERVER_ID":          {"a.b", "a b", "*", "ä"},
+	"SLIPWAY_KEEP_PREVIOUS":      {"-1s", "5", "x"},
 	"SLIPWAY_HEALTH_ADDR":        {"8081", "127.0.0.1:-1"},
 	"SLIPWAY_ALLOW_FILE_URLS":    {"maybe", "2"},
 	"SLIPWAY_MAX_ARTIFACT_BYTES": {"0", "-1", "2GB"},
