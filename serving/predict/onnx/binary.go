@@ -1,9 +1,6 @@
 package onnx
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // binaryOperators calculate with two tensors that are broadcast to one shape.
 func binaryOperators() []operator {
@@ -142,7 +139,7 @@ func div[T float](to, a, b []T, sa, sb int) {
 func divided[T integer](r *run) error {
 	for _, b := range view[T](r.in[1]) {
 		if b == 0 {
-			return fmt.Errorf("an integer is divided by 0")
+			return &ValueError{"an integer is divided by 0"}
 		}
 	}
 	return each2(func(a, b T) T { return a / b })(r)
@@ -189,7 +186,7 @@ func modulo[T integer](floored bool) kernel {
 	return func(r *run) error {
 		for _, b := range view[T](r.in[1]) {
 			if b == 0 {
-				return fmt.Errorf("an integer is divided by 0")
+				return &ValueError{"an integer is divided by 0"}
 			}
 		}
 		return each2(func(a, b T) T {

@@ -86,8 +86,9 @@ func conversion(n *node, from, to Type) func(to, from *Tensor) {
 		return conversionOf[uint16](n, to)
 	case Bool, Uint8: // a bool is a byte that is 0 or 1
 		return conversionOf[uint8](n, to, from == Bool)
+	default:
+		return nil
 	}
-	return nil
 }
 
 func conversionOf[F number](n *node, to Type, truth ...bool) func(to, from *Tensor) {
@@ -186,7 +187,7 @@ func textTo(to Type) func(to, from *Tensor) error {
 				}
 			}
 			if err != nil {
-				return fmt.Errorf("%.40q cannot be read as %v", text, to)
+				return &ValueError{fmt.Sprintf("%.40q cannot be read as %v", text, to)}
 			}
 		}
 		return nil

@@ -76,7 +76,7 @@ func oneHotRows[T Element](categories int, zeros bool, find func(v T) (int, bool
 			if found {
 				to[i*categories+k] = 1
 			} else if !zeros {
-				return fmt.Errorf("value %v is none of the %d categories", v, categories)
+				return &ValueError{fmt.Sprintf("value %v is none of the %d categories", v, categories)}
 			}
 		}
 		return nil
@@ -164,8 +164,9 @@ func finder(keys *Tensor, missing bool) func(t *Tensor, i int) (int, bool) {
 		return finderOf[float32](keys, missing)
 	case Float64:
 		return finderOf[float64](keys, missing)
+	default:
+		return nil
 	}
-	return nil
 }
 
 // finderOf finds the first key of equals. NaN, which a map does not find, is found

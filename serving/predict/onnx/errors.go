@@ -83,6 +83,14 @@ type InputError struct {
 
 func (e *InputError) Error() string { return "input " + e.Input + ": " + e.Message }
 
+// ValueError says that a node has no answer to the values it is given, whatever
+// their shapes, such as a category that is not known.
+type ValueError struct {
+	Message string
+}
+
+func (e *ValueError) Error() string { return e.Message }
+
 // LimitError says that a run would take more than the limits of the model allow.
 type LimitError struct {
 	Message string

@@ -49,12 +49,12 @@ func newToFloat32(n *node) toFloat32 {
 	return toFloat32{n.in[0], conversion(n, n.in[0], Float32)}
 }
 
-// values are those of the tensor, in scratch memory k if they are not float32.
-func (c *toFloat32) values(r *run, k int, t *Tensor) ([]float32, error) {
+// values are those of the tensor, in scratch memory 0 if they are not float32.
+func (c *toFloat32) values(r *run, t *Tensor) ([]float32, error) {
 	if c.from == Float32 {
 		return view[float32](t), nil
 	}
-	out, err := scratchOf[float32](r, k, t.n)
+	out, err := scratchOf[float32](r, 0, t.n)
 	if err == nil {
 		c.convert(&Tensor{typ: Float32, n: t.n, at: pointer(out)}, t)
 	}
@@ -79,7 +79,7 @@ func buildScaler(n *node) (kernel, error) {
 		if len(offset) != 1 && len(offset) != columns || len(scale) != 1 && len(scale) != columns {
 			return fmt.Errorf("rows of %d values: expected %d as the scaler has", columns, max(len(offset), len(scale)))
 		}
-		from, err := read.values(r, 0, x)
+		from, err := read.values(r, x)
 		if err != nil {
 			return err
 		}
@@ -107,7 +107,7 @@ func buildNormalizer(n *node) (kernel, error) {
 		if err != nil {
 			return err
 		}
-		from, err := read.values(r, 0, x)
+		from, err := read.values(r, x)
 		if err != nil {
 			return err
 		}
@@ -236,7 +236,7 @@ func extract[T any](r *run) error {
 	from, to := view[T](x), view[T](out)
 	for j, k := range where {
 		if k < 0 || k >= int64(columns) {
-			return fmt.Errorf("column %d: there are %d", k, columns)
+			return &ValueError{fmt.Sprintf("column %d: there are %d", k, columns)}
 		}
 		for i := range out.n / len(where) {
 			to[i*len(where)+j] = from[i*columns+int(k)]

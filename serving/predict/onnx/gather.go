@@ -47,7 +47,7 @@ func indexAt(t *Tensor, i, size int) (int, error) {
 		k = int(view[int64](t)[i])
 	}
 	if k < -size || k >= size {
-		return 0, fmt.Errorf("index %d: there are %d", k, size)
+		return 0, &ValueError{fmt.Sprintf("index %d: there are %d", k, size)}
 	}
 	if k < 0 {
 		k += size

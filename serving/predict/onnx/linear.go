@@ -126,7 +126,7 @@ func (l *linear) score(r *run, row func(i int, scores []float64)) error {
 	if err := r.spendProduct(rows, columns, l.scores); err != nil {
 		return err
 	}
-	x, err := l.read.values(r, 0, r.in[0])
+	x, err := l.read.values(r, r.in[0])
 	if err != nil {
 		return err
 	}

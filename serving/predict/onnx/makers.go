@@ -90,7 +90,7 @@ func ranged[T number](r *run) error {
 	start, limit, delta := view[T](r.in[0])[0], view[T](r.in[1])[0], view[T](r.in[2])[0]
 	count := math.Ceil((float64(limit) - float64(start)) / float64(delta))
 	if !(count <= maxElements) {
-		return fmt.Errorf("a range from %v to %v by %v has no end", start, limit, delta)
+		return &ValueError{fmt.Sprintf("a range from %v to %v by %v has no end", start, limit, delta)}
 	}
 	out, err := r.make(0, max(0, int(count)))
 	if err != nil {
@@ -115,6 +115,7 @@ func buildEyeLike(n *node) (kernel, error) {
 		one = eye(k, float32(1))
 	case Float64:
 		one = eye(k, float64(1))
+	default: // an integer of that size
 	}
 	return n.done(one, to)
 }

@@ -108,15 +108,11 @@ func (n *node) text(name, otherwise string) string {
 }
 
 // oneOf is a text attribute that must be one of those given; the first is the
-// default. others are those of the standard that are not supported.
-func (n *node) oneOf(name string, supported []string, others ...string) string {
+// default.
+func (n *node) oneOf(name string, supported []string) string {
 	value := n.text(name, supported[0])
-	switch {
-	case slices.Contains(supported, value):
-	case slices.Contains(others, value):
-		n.refuse("use "+strings.Join(supported, " or "), "attribute %s=%s", name, value)
-	default:
-		n.fail(under("attribute "+name, wrong("%.40q: expected one of %s", value, strings.Join(append(slices.Clone(supported), others...), ", "))))
+	if !slices.Contains(supported, value) {
+		n.fail(under("attribute "+name, wrong("%.40q: expected one of %s", value, strings.Join(supported, ", "))))
 	}
 	return value
 }
@@ -224,14 +220,12 @@ func (n *node) want(i int, types ...Type) bool {
 }
 
 // same checks that the inputs, as far as they are there, have the type of input 0.
-func (n *node) same(inputs ...int) bool {
+func (n *node) same(inputs ...int) {
 	for _, i := range inputs {
 		if n.given(i) && n.in[i] != n.in[0] {
 			n.fail(wrong("input %d: tensor of %v: expected %v as input 0", i, n.in[i], n.in[0]))
-			return false
 		}
 	}
-	return true
 }
 
 // The types that many operators take.
@@ -266,9 +260,10 @@ func byNumber[F any](n *node, t Type, f32, f64, i64, i32, i16, i8, u64, u32, u16
 		return u16
 	case Uint8:
 		return u8
+	default:
+		n.fail(wrong("tensor of %v: expected numbers", t))
+		return none
 	}
-	n.fail(wrong("tensor of %v: expected numbers", t))
-	return none
 }
 
 // byFloat is the one of the functions that is made for the type.

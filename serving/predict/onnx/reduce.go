@@ -85,21 +85,21 @@ func newReduced(n *node, since int) axes {
 }
 
 // shapeOf finds out which dimensions of the input are reduced, and the shape that
-// comes of it. all: they are 1 and none is left out.
-func (a *axes) shapeOf(r *run, room, all []int) (out, kept []int, which [maxDims]bool, err error) {
+// comes of it.
+func (a *axes) shapeOf(r *run, room []int) (out []int, which [maxDims]bool, err error) {
 	shape := r.in[0].shape
 	list := a.list
 	var given [maxDims]int
 	if a.input {
 		if r.in[1].n > maxDims {
-			return nil, nil, which, wrongShape("axes", r.in[1].shape, "fewer")
+			return nil, which, wrongShape("axes", r.in[1].shape, "fewer")
 		}
 		list = intsOf(r.in[1], given[:])
 	}
 	for _, axis := range list {
 		axis, err := axisOf(axis, len(shape))
 		if err != nil {
-			return nil, nil, which, err
+			return nil, which, err
 		}
 		which[axis] = true
 	}
@@ -109,22 +109,20 @@ func (a *axes) shapeOf(r *run, room, all []int) (out, kept []int, which [maxDims
 		}
 		switch {
 		case !which[i]:
-			room, all = append(room, dim), append(all, dim)
+			room = append(room, dim)
 		case a.keep:
-			room, all = append(room, 1), append(all, 1)
-		default:
-			all = append(all, 1)
+			room = append(room, 1)
 		}
 	}
-	return room, all, which, nil
+	return room, which, nil
 }
 
 // reduced sums in double and rounds once.
 func reduced[T number](a axes, f reduction) kernel {
 	return func(r *run) error {
 		x := r.in[0]
-		var room, room2 [maxDims]int
-		shape, _, which, err := a.shapeOf(r, room[:0], room2[:0])
+		var room [maxDims]int
+		shape, which, err := a.shapeOf(r, room[:0])
 		if err != nil {
 			return err
 		}
@@ -216,8 +214,8 @@ func buildExtreme(n *node, f32 func(a, b float32) float32, f64 func(a, b float64
 func extreme[T number](a axes, f func(a, b T) T) kernel {
 	return func(r *run) error {
 		x := r.in[0]
-		var room, room2 [maxDims]int
-		shape, _, which, err := a.shapeOf(r, room[:0], room2[:0])
+		var room [maxDims]int
+		shape, which, err := a.shapeOf(r, room[:0])
 		if err != nil {
 			return err
 		}

@@ -71,9 +71,9 @@ func (m *Model) NewSession() *Session {
 
 // Run computes the outputs, in the order of Model.Outputs, from the inputs, in the
 // order of Model.Inputs. An *InputError says that an input is not what the model
-// declares, a *LimitError that the run would take too much; another error is a
-// node that cannot be carried out on these inputs, such as one whose shapes do not
-// go together.
+// declares, a *LimitError that the run would take too much, a *ValueError that
+// some node has no answer to a value; another error is a node that cannot be carried
+// out on these inputs, such as one whose shapes do not go together.
 func (s *Session) Run(inputs []*Tensor) ([]*Tensor, error) {
 	if err := s.m.check(inputs); err != nil {
 		return nil, err
@@ -122,7 +122,10 @@ func (r *run) make(i int, shape ...int) (*Tensor, error) {
 	t := r.out[i]
 	n, ok := elements(shape)
 	if !ok {
-		return nil, fmt.Errorf("output %d would have shape %v", i, slices.Clone(shape))
+		if len(shape) > maxDims || slices.ContainsFunc(shape, func(dim int) bool { return dim < 0 }) {
+			return nil, fmt.Errorf("output %d would have shape %v", i, slices.Clone(shape))
+		}
+		return nil, &LimitError{fmt.Sprintf("output %d would have shape %v", i, slices.Clone(shape))}
 	}
 	t.shape = append(t.shape[:0], shape...)
 	t.n = n

@@ -75,7 +75,7 @@ func (s *similarity) rows(r *run, row func(i int, x []float32, common []float64)
 	if err := r.spendProduct(rows, columns+10, s.count+1); err != nil {
 		return err
 	}
-	x, err := s.read.values(r, 0, r.in[0])
+	x, err := s.read.values(r, r.in[0])
 	if err != nil {
 		return err
 	}

@@ -189,3 +189,11 @@ func constant[T Element](values []T, shape ...int) *Tensor {
 	}
 	return t
 }
+
+// Reshape is a tensor of the same values in another shape.
+func (t *Tensor) Reshape(shape ...int) (*Tensor, error) {
+	if n, ok := elements(shape); !ok || n != t.n {
+		return nil, fmt.Errorf("%d values of shape %v do not fit shape %v", t.n, t.shape, slices.Clone(shape))
+	}
+	return &Tensor{typ: t.typ, shape: slices.Clone(shape), n: t.n, at: t.at}, nil
+}

@@ -111,14 +111,13 @@ func (p *place) shape(room []int, batch, channels int) []int {
 	return append(append(room, batch, channels), p.out[:p.rank]...)
 }
 
-// advance counts index up within dims, the last dimension first. It reports
-// whether there is another one.
-func advance(index, dims []int) bool {
+// advance counts index up within dims, the last dimension first; after the last
+// place comes the first.
+func advance(index, dims []int) {
 	for k := len(dims) - 1; k >= 0; k-- {
 		if index[k]++; index[k] < dims[k] {
-			return true
+			return
 		}
 		index[k] = 0
 	}
-	return false
 }
