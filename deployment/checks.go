@@ -161,10 +161,16 @@ func checkFormat(file Inspection) Check {
 	if len(file.Warnings) > 0 {
 		return Check{Warning, strings.Join(file.Warnings, " ")}
 	}
+	if file.Objective == "" {
+		return Check{Passing, fmt.Sprintf("The file is of the format %s.", file.Format)}
+	}
 	return Check{Passing, fmt.Sprintf("The file is a %s model with objective %s.", file.Format, file.Objective)}
 }
 
 func checkFeatures(declared []string, file Inspection) Check {
+	if file.Features == 0 {
+		return Check{Passing, "The file does not say how many values it needs per row."}
+	}
 	if len(declared) != file.Features {
 		return Check{Failing, fmt.Sprintf("expected the %d features that the file needs per row, got %d declared", file.Features, len(declared))}
 	}
@@ -184,7 +190,11 @@ func checkFeatures(declared []string, file Inspection) Check {
 
 func checkTarget(t Target, file Inspection) Check {
 	if len(file.TargetTypes) > 0 && !slices.Contains(file.TargetTypes, t.Type) {
-		return Check{Failing, fmt.Sprintf("expected a target of type %s, which objective %s is for, got %s", join(file.TargetTypes, " or "), file.Objective, t.Type)}
+		source := "objective " + file.Objective
+		if file.Objective == "" {
+			source = "the file"
+		}
+		return Check{Failing, fmt.Sprintf("expected a target of type %s, which %s is for, got %s", join(file.TargetTypes, " or "), source, t.Type)}
 	}
 	if file.Classes > 0 && len(t.Classes) > 0 && len(t.Classes) != file.Classes {
 		return Check{Failing, fmt.Sprintf("expected the %d classes that the file tells apart, got %d: %s", file.Classes, len(t.Classes), strings.Join(t.Classes, ", "))}

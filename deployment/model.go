@@ -59,6 +59,7 @@ type Format string
 // The formats.
 const (
 	FormatLightGBM Format = "lightgbm" // a model file that LightGBM has saved as text
+	FormatONNX     Format = "onnx"     // a model file in the format of the ONNX standard
 	FormatXGBoost  Format = "xgboost"  // a model file that XGBoost has saved as JSON or UBJSON
 )
 
@@ -66,6 +67,7 @@ const (
 func Formats() []Format {
 	return []Format{
 		FormatLightGBM,
+		FormatONNX,
 		FormatXGBoost,
 	}
 }

@@ -23,7 +23,7 @@ import (
 type modelFile struct {
 	File       string   `help:"Model file; it is put into the artifacts object store." type:"existingfile" placeholder:"PATH"`
 	Facts      string   `help:"File with the model's facts as JSON (schemas/common.v1.json, modelFacts); with --file, without the artifact." type:"existingfile" placeholder:"PATH"`
-	Format     string   `default:"xgboost" help:"Format of the file: lightgbm (text) or xgboost (JSON, UBJSON)."`
+	Format     string   `default:"xgboost" help:"Format of the file: lightgbm (text), onnx or xgboost (JSON, UBJSON)."`
 	Type       string   `help:"What people call this kind of model, e.g. XGBoost Classifier."`
 	Target     string   `help:"What the model predicts, e.g. churned."`
 	TargetType string   `help:"Binary, Regression or Multiclass."`

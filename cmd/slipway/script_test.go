@@ -55,6 +55,7 @@ func TestScripts(t *testing.T) {
 			env.Values[processesKey{}] = make(processes)
 			for _, file := range []string{
 				"demo/churn-v1.ubj", "demo/churn-v2.ubj", "../../serving/predict/lightgbm/testdata/4.7.0/binary.txt",
+				"../../serving/predict/onnx/testdata/sklearn/forest-zipmap.onnx", "../../serving/predict/onnx/testdata/sklearn/columns-logistic.onnx",
 			} {
 				text, err := os.ReadFile(file)
 				if err != nil {

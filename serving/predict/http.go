@@ -93,7 +93,12 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 		"inputs":  []tensor{{inputName, v.model.Datatype(), []int{-1, v.model.NumFeatures()}}},
 		"outputs": []tensor{{outputName, v.model.Datatype(), outputs}},
 	}
-	if names := v.model.FeatureNames(); len(names) > 0 {
+	if g, ok := v.model.(*graph); ok {
+		metadata["inputs"], metadata["outputs"] = tensors(g.Inputs()), tensors(g.Outputs())
+		if labels := g.labels(); len(labels) > 0 {
+			metadata["parameters"] = map[string]any{"labels": labels}
+		}
+	} else if names := v.model.FeatureNames(); len(names) > 0 {
 		metadata["parameters"] = map[string]any{"feature_names": names}
 	}
 	return answerJSON(w, http.StatusOK, metadata)

@@ -33,8 +33,8 @@ type scratch struct {
 const keepScratch = 1 << 20
 
 // infer answers one prediction request: read, decode, predict, encode, write.
-// The version is held only while it predicts, so that a slow client cannot hold
-// up a switch.
+// The version is held only while it decodes, predicts and encodes, so that a slow
+// client cannot hold up a switch.
 func (s *Server) infer(w http.ResponseWriter, r *http.Request) error {
 	if _, err := s.keeper(r.PathValue("model")); err != nil { // before the body, which may be long
 		return err
@@ -46,9 +46,6 @@ func (s *Server) infer(w http.ResponseWriter, r *http.Request) error {
 	defer s.putBack(memory)
 	if err := s.readBody(w, r, memory); err != nil {
 		return err
-	}
-	if err := memory.request.decode(memory.body); err != nil {
-		return problemf(http.StatusBadRequest, "%s", err)
 	}
 	if err := s.predict(r, memory); err != nil {
 		return err
@@ -101,6 +98,16 @@ func (s *Server) predict(r *http.Request, memory *scratch) (err error) {
 			err = problemf(http.StatusInternalServerError, "model %s: version %s: prediction broke off", name, v.id)
 		}
 	}()
+	if g, ok := v.model.(*graph); ok {
+		b, err := g.infer(memory.answer[:0], memory.body, name, string(v.id))
+		if err == nil {
+			memory.answer = b
+		}
+		return err
+	}
+	if err := q.decode(memory.body); err != nil {
+		return problemf(http.StatusBadRequest, "%s", err)
+	}
 	if q.features != v.model.NumFeatures() {
 		return problemf(http.StatusBadRequest, "input %s: expected %d values per row%s, got %d",
 			q.input, v.model.NumFeatures(), inOrder(v.model.FeatureNames()), q.features)

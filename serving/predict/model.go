@@ -53,7 +53,12 @@ func load(path string, format deployment.Format) (Model, deployment.Inspection, 
 	if err != nil {
 		return nil, deployment.Inspection{}, err
 	}
-	if err := warm(m); err != nil {
+	if g, ok := m.(*graph); ok {
+		err = g.warm()
+	} else {
+		err = warm(m)
+	}
+	if err != nil {
 		return nil, deployment.Inspection{}, err
 	}
 	facts.Format, facts.Features, facts.Outputs, facts.FeatureNames = format, m.NumFeatures(), m.NumOutputs(), m.FeatureNames()

@@ -23,41 +23,26 @@ type request struct {
 func (q *request) decode(body []byte) error {
 	*q = request{values: q.values[:0]}
 	d := document(body)
-	var inputs, outputs span
-	end, err := d.object(d.space(0), func(name []byte, value span) (err error) {
-		switch string(name) {
-		case "id":
-			if !d.isNull(value) {
-				q.hasID = true
-				q.id, err = d.text("id", value)
-			}
-		case "parameters":
-			err = d.parameters("parameters", value)
-		case "inputs":
-			err = inputs.set(value)
-		case "outputs":
-			err = outputs.set(value)
-		default:
-			err = d.check(value)
-		}
+	var e envelope
+	if err := e.read(d); err != nil {
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("request: %w", err)
 	}
-	if end = d.space(end); end < len(d) {
-		return fmt.Errorf("request: more after the end of the object: %s", d.show(end))
-	}
-	if outputs.from > 0 && !d.isNull(outputs) {
-		if err := d.outputs(outputs); err != nil {
+	q.id, q.hasID = e.id, e.hasID
+	if e.outputs.from > 0 && !d.isNull(e.outputs) {
+		if err := d.outputNames(e.outputs, func(name string) error {
+			if name != outputName {
+				return fmt.Errorf("no output %q, expected %s", name, outputName)
+			}
+			return nil
+		}); err != nil {
 			return err
 		}
 	}
-	if inputs.from == 0 {
+	if e.inputs.from == 0 {
 		return fmt.Errorf("inputs: missing")
 	}
 	tensors := 0
-	if err := d.array(inputs.from, func(value span) error {
+	if err := d.array(e.inputs.from, func(value span) error {
 		if tensors++; tensors > 1 {
 			return fmt.Errorf("expected one tensor of shape [rows, features], got more")
 		}
@@ -71,8 +56,43 @@ func (q *request) decode(body []byte) error {
 	return nil
 }
 
-// outputs checks that no output is asked for that is not there.
-func (d document) outputs(at span) error {
+// envelope is what a request has around its tensors.
+type envelope struct {
+	id              string
+	hasID           bool
+	inputs, outputs span // from 0: not there
+}
+
+func (e *envelope) read(d document) error {
+	end, err := d.object(d.space(0), func(name []byte, value span) (err error) {
+		switch string(name) {
+		case "id":
+			if !d.isNull(value) {
+				e.hasID = true
+				e.id, err = d.text("id", value)
+			}
+		case "parameters":
+			err = d.parameters("parameters", value)
+		case "inputs":
+			err = e.inputs.set(value)
+		case "outputs":
+			err = e.outputs.set(value)
+		default:
+			err = d.check(value)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("request: %w", err)
+	}
+	if end = d.space(end); end < len(d) {
+		return fmt.Errorf("request: more after the end of the object: %s", d.show(end))
+	}
+	return nil
+}
+
+// outputNames calls each for the name of every output that is asked for.
+func (d document) outputNames(at span, each func(name string) error) error {
 	err := d.array(at.from, func(value span) error {
 		var name string
 		_, err := d.object(value.from, func(member []byte, value span) (err error) {
@@ -86,8 +106,8 @@ func (d document) outputs(at span) error {
 			}
 			return err
 		})
-		if err == nil && name != outputName {
-			err = fmt.Errorf("no output %q, expected %s", name, outputName)
+		if err == nil {
+			err = each(name)
 		}
 		return err
 	})
@@ -97,21 +117,25 @@ func (d document) outputs(at span) error {
 	return nil
 }
 
-// tensor reads the one input.
-func (q *request) tensor(d document, at span) error {
-	var shape, kind, data span
+// tensorSpans are the members of one input.
+type tensorSpans struct {
+	name              string
+	shape, kind, data span
+}
+
+func (t *tensorSpans) read(d document, at span) error {
 	if _, err := d.object(at.from, func(name []byte, value span) (err error) {
 		switch string(name) {
 		case "name":
-			q.input, err = d.text("name", value)
+			t.name, err = d.text("name", value)
 		case "shape":
-			err = shape.set(value)
+			err = t.shape.set(value)
 		case "datatype":
-			err = kind.set(value)
+			err = t.kind.set(value)
 		case "parameters":
 			err = d.parameters("parameters", value)
 		case "data":
-			err = data.set(value)
+			err = t.data.set(value)
 		default:
 			err = d.check(value)
 		}
@@ -120,20 +144,30 @@ func (q *request) tensor(d document, at span) error {
 		return err
 	}
 	switch {
-	case q.input == "":
+	case t.name == "":
 		return fmt.Errorf("name: missing")
-	case shape.from == 0:
-		return fmt.Errorf("%s: shape: missing", q.input)
-	case kind.from == 0:
-		return fmt.Errorf("%s: datatype: missing", q.input)
-	case data.from == 0:
-		return fmt.Errorf("%s: data: missing", q.input)
+	case t.shape.from == 0:
+		return fmt.Errorf("%s: shape: missing", t.name)
+	case t.kind.from == 0:
+		return fmt.Errorf("%s: datatype: missing", t.name)
+	case t.data.from == 0:
+		return fmt.Errorf("%s: data: missing", t.name)
 	}
-	dims, err := q.shape(d, shape)
+	return nil
+}
+
+// tensor reads the one input.
+func (q *request) tensor(d document, at span) error {
+	var t tensorSpans
+	if err := t.read(d, at); err != nil {
+		return err
+	}
+	q.input = t.name
+	dims, err := q.shape(d, t.shape)
 	if err != nil {
 		return fmt.Errorf("%s: shape: %w", q.input, err)
 	}
-	name, err := d.text("datatype", kind)
+	name, err := d.text("datatype", t.kind)
 	if err != nil {
 		return fmt.Errorf("%s: %w", q.input, err)
 	}
@@ -141,7 +175,7 @@ func (q *request) tensor(d document, at span) error {
 	if !known {
 		return fmt.Errorf("%s: datatype %q: expected FP32, FP64, BOOL or an INT or UINT of 8 to 64 bits", q.input, name)
 	}
-	if err := q.data(d, data, dims, datatype); err != nil {
+	if err := q.data(d, t.data, dims, datatype); err != nil {
 		return fmt.Errorf("%s: data: %w", q.input, err)
 	}
 	return nil

@@ -18,6 +18,7 @@ type runtime func(file []byte) (Model, deployment.Inspection, error)
 func runtimes() map[deployment.Format]runtime {
 	return map[deployment.Format]runtime{
 		deployment.FormatLightGBM: readLightGBM,
+		deployment.FormatONNX:     readONNX,
 		deployment.FormatXGBoost:  readXGBoost,
 	}
 }
