@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"runtime"
@@ -136,16 +137,13 @@ func varint(field, n int) string {
 	if field > 15 {
 		b = []byte{byte(field<<3 | 0x80), byte(field >> 4)}
 	}
-	for ; n >= 0x80; n >>= 7 {
-		b = append(b, byte(n)|0x80)
-	}
-	return string(append(b, byte(n)))
+	return string(binary.AppendUvarint(b, uint64(n)))
 }
 
 func block(field int, content ...string) string {
 	text := strings.Join(content, "")
 	head := varint(field, len(text))
-	return string(head[0]|2) + head[1:] + text
+	return string([]byte{head[0] | 2}) + head[1:] + text
 }
 
 // of is a model of the graph, in the newest opsets.

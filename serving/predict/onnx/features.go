@@ -56,7 +56,7 @@ func (c *toFloat32) values(r *run, t *Tensor) ([]float32, error) {
 	}
 	out, err := scratchOf[float32](r, 0, t.n)
 	if err == nil {
-		c.convert(&Tensor{typ: Float32, n: t.n, at: pointer(out)}, t)
+		c.convert(over(r, Float32, out), t)
 	}
 	return out, err
 }
@@ -285,7 +285,7 @@ func buildFeatureVectorizer(n *node) (kernel, error) {
 			if err != nil {
 				return err
 			}
-			converts[i](&Tensor{typ: Float32, n: in.n, at: pointer(from)}, in)
+			converts[i](over(r, Float32, from), in)
 			columns := in.n / max(rows, 1)
 			for j := range rows {
 				copy(to[j*total+at:j*total+at+widths[i]], from[j*columns:(j+1)*columns])

@@ -154,8 +154,11 @@ func buildOneHot(n *node) (kernel, error) {
 		if r.in[1].n != 1 || r.in[2].n != 2 {
 			return fmt.Errorf("expected one depth and two values, got %d and %d", r.in[1].n, r.in[2].n)
 		}
-		var depth [1]float64
-		depthTo(&Tensor{typ: Float64, n: 1, at: pointer(depth[:])}, r.in[1])
+		depth, err := scratchOf[float64](r, 1, 1)
+		if err != nil {
+			return err
+		}
+		depthTo(over(r, Float64, depth), r.in[1])
 		if !(depth[0] >= 0 && depth[0] <= maxElements) {
 			return fmt.Errorf("the depth is %v", depth[0])
 		}
@@ -163,7 +166,7 @@ func buildOneHot(n *node) (kernel, error) {
 		if err != nil {
 			return err
 		}
-		indicesTo(&Tensor{typ: Float64, n: len(where), at: pointer(where)}, r.in[0])
+		indicesTo(over(r, Float64, where), r.in[0])
 		axis, err := axisOf(axis, len(r.in[0].shape)+1)
 		if err != nil {
 			return err

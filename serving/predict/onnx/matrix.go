@@ -133,30 +133,21 @@ func matmul[T number](turned *Tensor, f func(to, a, b []T, rows, columns, depth 
 }
 
 // dots multiplies a, of rows of depth numbers, with b, whose columns stand as rows
-// of depth numbers: each number of the answer is a dot product. Four columns, and
-// two rows if there are, are calculated at once, so that the additions of one need
-// not wait for those of another.
+// of depth numbers: each number of the answer is a dot product. Four columns are
+// calculated at once, so that the additions of one need not wait for those of
+// another, and stay in the nearest cache for all rows.
 func dots[T number](to, a, b []T, rows, columns, depth int) {
-	i := 0
-	for ; i+2 <= rows; i += 2 {
-		a0, a1 := a[i*depth:(i+1)*depth], a[(i+1)*depth:(i+2)*depth]
-		t0, t1 := to[i*columns:(i+1)*columns], to[(i+1)*columns:(i+2)*columns]
-		j := 0
-		for ; j+4 <= columns; j += 4 {
-			two(t0[j:j+4], t1[j:j+4], a0, a1, b[j*depth:(j+4)*depth], depth)
-		}
-		for ; j < columns; j++ {
-			t0[j], t1[j] = dot(a0, b[j*depth:(j+1)*depth]), dot(a1, b[j*depth:(j+1)*depth])
+	j := 0
+	for ; j+4 <= columns; j += 4 {
+		four := b[j*depth : (j+4)*depth]
+		for i := range rows {
+			one(to[i*columns+j:i*columns+j+4], a[i*depth:(i+1)*depth], four, depth)
 		}
 	}
-	if i < rows {
-		a0, t0 := a[i*depth:(i+1)*depth], to[i*columns:(i+1)*columns]
-		j := 0
-		for ; j+4 <= columns; j += 4 {
-			one(t0[j:j+4], a0, b[j*depth:(j+4)*depth], depth)
-		}
-		for ; j < columns; j++ {
-			t0[j] = dot(a0, b[j*depth:(j+1)*depth])
+	for ; j < columns; j++ {
+		column := b[j*depth : (j+1)*depth]
+		for i := range rows {
+			to[i*columns+j] = dot(a[i*depth:(i+1)*depth], column)
 		}
 	}
 }
@@ -173,30 +164,6 @@ func one[T number](to, a, b []T, depth int) {
 		s3 += x * b3[k]
 	}
 	to[0], to[1], to[2], to[3] = s0, s1, s2, s3
-}
-
-// two is two rows with four columns.
-func two[T number](to0, to1, a0, a1, b []T, depth int) {
-	b0, b1, b2, b3 := b[:depth], b[depth:2*depth], b[2*depth:3*depth], b[3*depth:4*depth]
-	b0, b1, b2, b3, a1 = b0[:len(a0)], b1[:len(a0)], b2[:len(a0)], b3[:len(a0)], a1[:len(a0)]
-	var s0, s1, s2, s3, u0, u1, u2, u3 T
-	for k, x := range a0 {
-		y := a1[k]
-		v := b0[k]
-		s0 += x * v
-		u0 += y * v
-		v = b1[k]
-		s1 += x * v
-		u1 += y * v
-		v = b2[k]
-		s2 += x * v
-		u2 += y * v
-		v = b3[k]
-		s3 += x * v
-		u3 += y * v
-	}
-	to0[0], to0[1], to0[2], to0[3] = s0, s1, s2, s3
-	to1[0], to1[1], to1[2], to1[3] = u0, u1, u2, u3
 }
 
 func dot[T number](a, b []T) T {

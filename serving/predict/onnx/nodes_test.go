@@ -223,3 +223,12 @@ func asReals(t *Tensor) []float64 {
 	conversion(&node{}, t.typ, Float64)(out, t)
 	return view[float64](out)
 }
+
+// The table in the documentation is that of the code: go generate writes it.
+func TestOperatorTable(t *testing.T) {
+	t.Parallel()
+	_, table, found := strings.Cut(string(read(t, "../../../docs/onnx.md")), "\n## Operators\n\n")
+	if !found || table != OperatorTable() {
+		t.Error("docs/onnx.md does not have the table of the code: run go generate")
+	}
+}

@@ -80,8 +80,7 @@ func batchNormalization[T float](n *node, epsilon float64) kernel {
 			if r.in[i+1].n != channels {
 				return wrongShape(fmt.Sprintf("input %d", i+1), r.in[i+1].shape, fmt.Sprintf("%d values, one for each channel", channels))
 			}
-			part := Tensor{typ: Float64, n: channels, at: pointer(terms[i*channels:])}
-			reals[i+1](&part, r.in[i+1])
+			reals[i+1](over(r, Float64, terms[i*channels:(i+1)*channels]), r.in[i+1])
 		}
 		scale, bias, mean, variance := terms[:channels], terms[channels:2*channels], terms[2*channels:3*channels], terms[3*channels:]
 		for c := range channels {

@@ -53,7 +53,7 @@ func (m *modelProto) check() error {
 	case !m.hasGraph && m.ir == 0:
 		return wrong("not an ONNX model: it has neither an ir_version nor a graph")
 	case !m.hasGraph:
-		return wrong("graph: is missing")
+		return under("graph", wrong("is missing"))
 	case m.ir < 1:
 		return wrong("ir_version %d: expected %d to %d", m.ir, minIR, maxIR)
 	case m.ir < minIR || m.ir > maxIR:

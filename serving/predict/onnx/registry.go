@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 )
+
+//go:generate go run ./testdata/operators
 
 // operator is what is known of an operator of the standard.
 type operator struct {
@@ -79,7 +82,7 @@ func adviceFor(domain, op string) string {
 		return "export the model without quantization"
 	case ".LSTM", ".GRU", ".RNN", ".Attention":
 		return "serve the model by ONNX Runtime (KServe or Triton)"
-	case "com.microsoft.Tokenizer", ".TfIdfVectorizer", ".StringNormalizer":
+	case "com.microsoft.Tokenizer", "com.microsoft.StringNormalizer", ".TfIdfVectorizer", ".StringNormalizer":
 		return "split and count the text before the model, and give it the numbers"
 	case "com.microsoft.CDist":
 		return "convert with options={id(model): {'optim': None}}, or train a model that does not compare with all rows"
@@ -88,4 +91,19 @@ func adviceFor(domain, op string) string {
 		return "export with operators of the standard alone"
 	}
 	return "export the model without it, or serve it by ONNX Runtime (KServe or Triton)"
+}
+
+// OperatorTable is a table of the supported operators in Markdown.
+func OperatorTable() string {
+	var b strings.Builder
+	b.WriteString("| operator | opsets that changed it | what is not supported |\n|---|---|---|\n")
+	for _, o := range Operators() {
+		name := o.Name
+		if o.Domain != "" {
+			name = o.Domain + "." + name
+		}
+		versions := strings.Trim(strings.ReplaceAll(fmt.Sprint(o.Versions), " ", ", "), "[]")
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", name, versions, o.Note)
+	}
+	return b.String()
 }

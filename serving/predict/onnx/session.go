@@ -17,8 +17,9 @@ type Session struct {
 	buffers []buffer
 	scratch [scratches]buffer
 	outputs []*Tensor
-	bytes   int64 // of all buffers
-	work    int64 // that this run has spent
+	header  Tensor // of scratch memory
+	bytes   int64  // of all buffers
+	work    int64  // that this run has spent
 }
 
 // scratches is how many buffers a kernel may ask for beside its outputs.
@@ -220,6 +221,12 @@ func (r *run) spendProduct(factors ...int) error {
 		steps *= f
 	}
 	return r.spend(steps)
+}
+
+// over is a tensor in scratch memory, until the next one.
+func over[T number](r *run, typ Type, values []T) *Tensor {
+	r.s.header = Tensor{typ: typ, n: len(values), at: pointer(values)}
+	return &r.s.header
 }
 
 // scratchOf is memory for n numbers until the end of the step; its content is

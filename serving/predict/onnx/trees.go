@@ -188,7 +188,7 @@ func readRows(n *node) func(r *run) ([]float64, error) {
 	return func(r *run) ([]float64, error) {
 		x, err := scratchOf[float64](r, 0, r.in[0].n)
 		if err == nil {
-			convert(&Tensor{typ: Float64, n: len(x), at: pointer(x)}, r.in[0])
+			convert(over(r, Float64, x), r.in[0])
 		}
 		return x, err
 	}
