@@ -59,13 +59,17 @@ chaos: ## kill processes at random for CHAOS_SECONDS=300; CHAOS_SEED=n chooses a
 zero: ## replace models and kill prediction servers for CHAOS_SECONDS=300 while predictions go on: none may fail
 	CHAOS_SECONDS=$(CHAOS_SECONDS) CHAOS_SEED=$(CHAOS_SEED) $(GO) test -run '^TestZeroInterruption$$' -v -count=1 -timeout 0 ./cmd/slipway
 
-compare: ## time the runtimes against the XGBoost and LightGBM that $(PYTHON) has
+compare: ## time the runtimes against the XGBoost, LightGBM and ONNX Runtime that $(PYTHON) has
 	$(PYTHON) serving/predict/xgboost/testdata/compare/compare.py
 	$(PYTHON) serving/predict/lightgbm/testdata/compare/compare.py
+	$(PYTHON) serving/predict/onnx/testdata/compare.py
+	$(GO) test -run '^$$' -bench Run ./serving/predict/onnx
 
-fixtures: ## write the model fixtures again with the XGBoost and LightGBM that $(PYTHON) has; see the scripts
+fixtures: ## write the model fixtures again with the libraries that $(PYTHON) has; see the scripts
 	$(PYTHON) serving/predict/xgboost/testdata/generate.py
 	$(PYTHON) serving/predict/lightgbm/testdata/generate.py
+	$(PYTHON) serving/predict/onnx/testdata/sklearn_models.py
+	$(PYTHON) serving/predict/onnx/testdata/runtime_models.py
 	$(PYTHON) cmd/slipway/demo/train.py
 
 interop: ## run the tests of contracts in git against git's own server
