@@ -60,7 +60,9 @@ type ensemble struct {
 	aggregate string
 	base      []float64
 	transform string
-	plain     bool // every branch is of modeLEQ and every leaf has one weight
+	steps     int      // that a row takes at most
+	walks     []walked // the nodes, if every branch is of modeLEQ and every leaf has one weight
+	depths    []int32  // of each tree
 	read      func(r *run) ([]float64, error)
 }
 
@@ -68,16 +70,6 @@ type ensemble struct {
 // has two parents, and a root has none.
 func (e *ensemble) leafOf(root int32, row []float64) *treeNode {
 	node := &e.nodes[root]
-	if e.plain {
-		for node.mode != modeLeaf {
-			if x := row[node.feature]; x <= node.value || x != x && node.missing {
-				node = &e.nodes[node.yes]
-			} else {
-				node = &e.nodes[node.no]
-			}
-		}
-		return node
-	}
 	for node.mode != modeLeaf {
 		if x := row[node.feature]; e.holds(node, x) || x != x && node.missing {
 			node = &e.nodes[node.yes]
@@ -114,12 +106,8 @@ func (e *ensemble) holds(node *treeNode, x float64) bool {
 func (e *ensemble) sum(row, scores []float64, scored []bool) {
 	clear(scores)
 	clear(scored)
-	if e.aggregate == "SUM" && len(scores) == 1 && e.plain {
-		total := 0.0
-		for _, root := range e.roots {
-			total += e.weights[e.leafOf(root, row).yes].value
-		}
-		scores[0], scored[0] = total, true
+	if e.walks != nil && e.aggregate == "SUM" {
+		e.walk(row, scores)
 		return
 	}
 	for _, root := range e.roots {
@@ -153,7 +141,7 @@ func (e *ensemble) rows(r *run, each func(i int, scores []float64, scored []bool
 	if columns < e.features {
 		return fmt.Errorf("rows of %d values: expected at least %d as the trees look at", columns, e.features)
 	}
-	if err := r.spendProduct(rows, len(e.roots), 64); err != nil {
+	if err := r.spendProduct(rows, e.steps); err != nil {
 		return err
 	}
 	x, err := e.read(r)
@@ -196,14 +184,14 @@ func readRows(n *node) func(r *run) ([]float64, error) {
 
 // check finds what no ensemble may have, and the facts that make it fast.
 func (e *ensemble) check(n *node) {
-	e.plain = true
+	plain := true
 	for i := range e.nodes {
 		node := &e.nodes[i]
 		if node.mode == modeLeaf {
-			e.plain = e.plain && node.no-node.yes == 1
+			plain = plain && node.no-node.yes == 1
 			continue
 		}
-		e.plain = e.plain && node.mode == modeLEQ
+		plain = plain && node.mode == modeLEQ
 		if node.feature < 0 || node.feature > 1<<24 {
 			n.fail(wrong("node %d: feature %d: expected 0 to %d", i, node.feature, 1<<24))
 			return
@@ -216,8 +204,15 @@ func (e *ensemble) check(n *node) {
 			return
 		}
 	}
+	if n.err == nil {
+		e.measure()
+		if plain {
+			e.prepareWalks()
+		}
+	}
 	n.trees = len(e.roots)
-	n.bytes = int64(len(e.nodes))*int64(unsafe.Sizeof(treeNode{})) + int64(len(e.weights))*int64(unsafe.Sizeof(weight{}))
+	n.bytes = int64(len(e.walks))*int64(unsafe.Sizeof(walked{})) +
+		int64(len(e.nodes))*int64(unsafe.Sizeof(treeNode{})) + int64(len(e.weights))*int64(unsafe.Sizeof(weight{}))
 }
 
 // nodeKey is where a node stands in the attributes: its tree and its number there.
