@@ -72,11 +72,11 @@ func (f *onnxFixture) request(t *testing.T) string {
 	return `{"inputs":[` + strings.Join(inputs, ",") + `]}`
 }
 
-// TestServedONNX asks for the predictions of scikit-learn pipelines and PyTorch
-// networks over HTTP: labels, probabilities, texts in and out.
+// TestServedONNX asks for the predictions of scikit-learn pipelines, PyTorch
+// and Keras networks over HTTP: labels, probabilities, texts in and out.
 func TestServedONNX(t *testing.T) {
 	t.Parallel()
-	for _, folder := range []string{"sklearn", "torch"} {
+	for _, folder := range []string{"sklearn", "torch", "keras"} {
 		paths, err := filepath.Glob("onnx/testdata/" + folder + "/*.onnx")
 		if err != nil || len(paths) == 0 {
 			t.Fatalf("no fixtures: %v", err)

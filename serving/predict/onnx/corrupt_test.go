@@ -69,7 +69,7 @@ func zeros(m *Model, rows int) []*Tensor {
 func small(tb testing.TB) []fixture {
 	tb.Helper()
 	var out []fixture
-	for _, folder := range []string{"sklearn", "torch", "runtime"} {
+	for _, folder := range []string{"sklearn", "torch", "keras", "runtime"} {
 		for _, f := range fixtures(tb, folder) {
 			if len(f.file) < 2500 {
 				out = append(out, f)

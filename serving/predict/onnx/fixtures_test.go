@@ -116,7 +116,7 @@ func (f *fixture) inputs(tb testing.TB, m *Model) []*Tensor {
 // throughout, is further from the framework than that, no further than it is.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
-	for _, folder := range []string{"sklearn", "torch", "runtime"} {
+	for _, folder := range []string{"sklearn", "torch", "keras", "runtime"} {
 		for _, f := range fixtures(t, folder) {
 			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()

@@ -152,7 +152,7 @@ func TestEveryOperatorIsTested(t *testing.T) {
 	for _, test := range nodeTests(t) {
 		note(test.model)
 	}
-	for _, folder := range []string{"sklearn", "torch", "runtime"} {
+	for _, folder := range []string{"sklearn", "torch", "keras", "runtime"} {
 		for _, f := range fixtures(t, folder) {
 			note(f.file)
 		}
