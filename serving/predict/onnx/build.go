@@ -15,6 +15,9 @@ type builder struct {
 	ids   map[string]int // of the values by name
 	found UnsupportedError
 
+	// Constant matrices that were turned: a file may use one any number of times.
+	turned map[*Tensor]*Tensor
+
 	// What may still be spent on values that are known now.
 	steps, bytes int64
 }
@@ -106,6 +109,9 @@ func (b *builder) addInput(in valueInfo) error {
 		}
 		return nil
 	}
+	if len(b.m.inputs) == maxInputs {
+		return wrong("more than %d inputs", maxInputs)
+	}
 	t := in.typ
 	switch {
 	case t.kind == 'm' && (t.elem == Float32 || t.elem == Float64 || t.elem == Int64):
@@ -185,7 +191,7 @@ func (b *builder) addOutput(out valueInfo) error {
 
 // addNode finds the operator, builds its kernel and adds its outputs.
 func (b *builder) addNode(i int, proto *nodeProto) error {
-	n := &node{op: proto.op, domain: proto.domain, attrs: proto.attributes}
+	n := &node{op: proto.op, domain: proto.domain, attrs: proto.attributes, turned: b.turned}
 	in := make([]int, len(proto.inputs))
 	maps, unknown := false, false
 	for i, name := range proto.inputs {

@@ -3,9 +3,11 @@ package onnx
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -215,6 +217,57 @@ func TestRunsAreBounded(t *testing.T) {
 			t.Errorf("%s: it took %v", name, took)
 		}
 	}
+}
+
+// What a small file says often does not take long, nor memory each time.
+func TestRepetitionsAreCheap(t *testing.T) {
+	t.Parallel()
+	var products, unknown, inputs strings.Builder
+	weights := block(5, varint(1, 256), varint(1, 256), varint(2, 1), block(8, "w"), block(9, strings.Repeat("\x00", 4*256*256)))
+	products.WriteString(floatInput("h0", 256) + weights)
+	for i := range 20_000 {
+		products.WriteString(op("MatMul", fmt.Sprintf("h%d w", i), fmt.Sprintf("h%d", i+1)))
+		unknown.WriteString(op(fmt.Sprintf("Op%d", i), "x", fmt.Sprintf("u%d", i)))
+		inputs.WriteString(floatInput(fmt.Sprintf("i%d", i), 1))
+	}
+	m, err := Read(of(products.String(), output("h20000")))
+	if err != nil || m.MemoryBytes() > 16<<20 {
+		t.Errorf("products: got %v, a model of %d bytes", err, m.MemoryBytes())
+	}
+	_, err = Read(of(floatInput("x", 1), unknown.String(), output("x")))
+	if refused, ok := errors.AsType[*UnsupportedError](err); !ok || len(refused.Features) != maxFeatures || refused.More != 20_000-maxFeatures {
+		t.Errorf("unknown operators: got %.200v", err)
+	}
+	if _, err := Read(of(inputs.String(), output("i0"))); err == nil || !strings.Contains(err.Error(), "more than 1024 inputs") {
+		t.Errorf("inputs: got %v", err)
+	}
+}
+
+// Any number of goroutines may run a model, with batches of any size.
+func TestRunsAtOnce(t *testing.T) {
+	t.Parallel()
+	m := mustRead(t, read(t, "testdata/torch/cnn.onnx"))
+	var group sync.WaitGroup
+	for rows := 1; rows <= 8; rows++ {
+		inputs := zeros(m, rows)
+		for i := range view[float32](inputs[0]) {
+			view[float32](inputs[0])[i] = float32(rows)
+		}
+		want, err := m.NewSession().Run(inputs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		group.Go(func() {
+			for range 50 {
+				got, err := m.Run(inputs)
+				if err != nil || near(got[0], want[0], 0, 0) != nil {
+					t.Errorf("%d rows: got %v, %v", rows, got, err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
 }
 
 // Reading takes memory in proportion to the file, whatever numbers stand in it.

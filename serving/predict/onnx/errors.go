@@ -25,7 +25,8 @@ func (e *FormatError) Error() string {
 // UnsupportedError names everything that the file uses, correctly, and that this
 // package does not answer for.
 type UnsupportedError struct {
-	Features []Unsupported // without repetitions, in the order of their text
+	Features []Unsupported // without repetitions, in the order of their text; not more than 100
+	More     int           // uses of features beyond those
 }
 
 // Unsupported is one feature that is not supported.
@@ -51,8 +52,14 @@ func (e *UnsupportedError) Error() string {
 			b.WriteString(f.Advice)
 		}
 	}
+	if e.More > 0 {
+		fmt.Fprintf(&b, "; and more, %d times", e.More)
+	}
 	return b.String()
 }
+
+// maxFeatures is how many features are told apart: a file can have any number.
+const maxFeatures = 100
 
 // add counts the feature.
 func (e *UnsupportedError) add(found Unsupported) {
@@ -61,6 +68,10 @@ func (e *UnsupportedError) add(found Unsupported) {
 			e.Features[i].Count++
 			return
 		}
+	}
+	if len(e.Features) == maxFeatures {
+		e.More++
+		return
 	}
 	found.Count = 1
 	e.Features = append(e.Features, found)

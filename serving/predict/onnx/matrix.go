@@ -22,16 +22,18 @@ func buildMatMul(n *node) (kernel, error) {
 	}
 	var turned *Tensor
 	if b := n.constIn(1); b != nil && b.typ.isFloat() && len(b.shape) == 2 {
-		turned = transposed(b)
+		turned = n.transposed(b)
 		n.drop(1)
-		n.bytes = int64(turned.bytes())
 	}
 	return n.done(byNumber(n, n.in[0], matmul(turned, dots[float32]), matmul(turned, dots[float64]),
 		matmul(nil, dots[int64]), matmul(nil, dots[int32]), nil, nil, matmul(nil, dots[uint64]), matmul(nil, dots[uint32]), nil, nil), n.in[0])
 }
 
-// transposed is a matrix turned.
-func transposed(t *Tensor) *Tensor {
+// transposed is a constant matrix turned, once for all nodes.
+func (n *node) transposed(t *Tensor) *Tensor {
+	if out := n.turned[t]; out != nil {
+		return out
+	}
 	rows, columns := t.shape[0], t.shape[1]
 	out := t.Clone()
 	out.shape = []int{columns, rows}
@@ -40,6 +42,8 @@ func transposed(t *Tensor) *Tensor {
 	} else {
 		turn(view[float64](out), view[float64](t), rows, columns)
 	}
+	n.turned[t] = out
+	n.bytes += int64(out.bytes())
 	return out
 }
 
@@ -196,8 +200,7 @@ func buildGemm(n *node) (kernel, error) {
 	if b := n.constIn(1); b != nil && b.typ.isFloat() && len(b.shape) == 2 {
 		g.side = b
 		if !g.turnB {
-			g.side = transposed(b)
-			n.bytes = int64(g.side.bytes())
+			g.side = n.transposed(b)
 		}
 		n.drop(1)
 	}

@@ -29,6 +29,8 @@ type node struct {
 	trees       int
 	bytes       int64 // that the kernel keeps
 
+	turned map[*Tensor]*Tensor // constant matrices of the model that were turned already
+
 	err error // the first thing that is wrong with an attribute or input
 }
 

@@ -10,6 +10,7 @@ const (
 	maxNodes      = 1 << 16
 	maxValues     = 1 << 18 // names of all kinds
 	maxDims       = 16
+	maxInputs     = 1 << 10 // that are no initializers
 	maxAttributes = 1 << 10 // of a node
 	maxDepth      = 8       // of a type within a type
 )

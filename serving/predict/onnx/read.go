@@ -35,7 +35,7 @@ func ReadWith(file []byte, limits Limits) (*Model, error) {
 		return nil, err
 	}
 	b := &builder{
-		proto: proto, ids: map[string]int{}, steps: int64(len(file))*64 + 1<<20, bytes: int64(len(file))*4 + 1<<20,
+		proto: proto, ids: map[string]int{}, turned: map[*Tensor]*Tensor{}, steps: int64(len(file))*64 + 1<<20, bytes: int64(len(file))*4 + 1<<20,
 		m: &Model{limits: limits, producer: proto.producer, metadata: proto.metadata},
 	}
 	if err := b.build(); err != nil {

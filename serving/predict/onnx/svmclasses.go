@@ -125,6 +125,11 @@ func (m *machine) run(r *run, classes, pairs int) error {
 	if err := r.spendProduct(rows, m.count, classes); err != nil {
 		return err
 	}
+	if len(m.proba) > 0 { // the probabilities of pairs are put together step by step
+		if err := r.spendProduct(rows, max(100, classes), classes, classes); err != nil {
+			return err
+		}
+	}
 	memory, err := scratchOf[float64](r, 2, pairs+3*classes*classes+3*classes+2)
 	if err != nil {
 		return err
