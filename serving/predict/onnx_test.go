@@ -40,7 +40,7 @@ func standONNX(t *testing.T, path string) (http.Handler, onnxFixture) {
 		t.Fatalf("%s: %v", path, err)
 	}
 	k := stand(s, "m", "m-1", nil)
-	k.slot.swap(newVersion(deployment.ModelRef{ID: "m-1", Format: deployment.FormatONNX}, model))
+	k.slot.swap(newVersion(deployment.ModelRef{ID: "m-1", Format: deployment.FormatONNX}, model), false)
 	text, err := os.ReadFile(path + ".json")
 	if err != nil {
 		t.Fatal(err)
