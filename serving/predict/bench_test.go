@@ -37,7 +37,7 @@ func BenchmarkInfer(b *testing.B) {
 		body := fmt.Appendf(nil, `{"inputs":[{"name":"input-0","shape":[%d,6],"datatype":"FP32","data":[%s]}]}`,
 			rows, bytes.TrimSuffix(bytes.Repeat(row, rows), []byte(",")))
 		var q request
-		if err := q.decode(body); err != nil {
+		if err := q.decode(body, nil); err != nil {
 			b.Fatal(err)
 		}
 		answer := make([]float64, rows*facts.Outputs)
@@ -105,7 +105,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	var q request
 	for b.Loop() {
-		if err := q.decode(body); err != nil {
+		if err := q.decode(body, nil); err != nil {
 			b.Fatal(err)
 		}
 	}

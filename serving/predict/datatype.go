@@ -2,20 +2,23 @@ package predict
 
 import (
 	"errors"
+	"math"
 	"strconv"
 )
 
 // datatype is how the numbers of a tensor are to be read. A model is given float64,
 // in which every number of 32 bits is exact.
 type datatype struct {
-	kind byte // 'f' floating point, 'i' signed, 'u' unsigned, 'b' boolean
+	kind byte // 'f' floating point, 'i' signed, 'u' unsigned, 'b' boolean, 'v' a value of a v1 row
 	bits int
 }
 
 // datatypeNamed is the numeric datatype of the Open Inference Protocol with that
-// name. FP16 and BYTES are not among them.
+// name. BYTES is not among them.
 func datatypeNamed(name string) (datatype, bool) {
 	switch name {
+	case "FP16":
+		return datatype{'f', 16}, true
 	case "FP32":
 		return datatype{'f', 32}, true
 	case "FP64":
@@ -49,6 +52,9 @@ var (
 
 // value reads a token as a value of the datatype.
 func (t datatype) value(token []byte) (float64, error) {
+	if t.kind == 'v' && (string(token) == "true" || string(token) == "false") {
+		t.kind = 'b'
+	}
 	if t.kind == 'b' {
 		switch string(token) {
 		case "true", "1":
@@ -83,12 +89,27 @@ func (t datatype) value(token []byte) (float64, error) {
 		}
 		return float64(n), nil
 	default:
-		x, err := strconv.ParseFloat(string(token), t.bits)
-		if err != nil {
+		x, err := strconv.ParseFloat(string(token), max(t.bits, 32))
+		if t.bits == 16 {
+			x = half(x)
+		}
+		if err != nil || x-x != 0 {
 			return 0, errRange
 		}
 		return x, nil
 	}
+}
+
+// half rounds a number to the nearest of 16 bits, to an even one if there are two,
+// and to an infinite one beyond their range.
+func half(x float64) float64 {
+	const digits, least = 11, -24 // bits of precision; exponent of the smallest number
+	_, exponent := math.Frexp(x)
+	unit := math.Ldexp(1, max(exponent-digits, least))
+	if x = math.RoundToEven(x/unit) * unit; math.Abs(x) > 65504 {
+		return math.Copysign(math.Inf(1), x)
+	}
+	return x
 }
 
 // isNumber reports whether the token is a number as JSON writes them, and

@@ -209,10 +209,14 @@ func (d document) show(i int) string {
 	}
 	const most = 20
 	text := d[i:min(i+most, len(d))]
-	if c := text[0]; c != '"' && c != '[' && c != '{' {
-		if to := text.token(1); to < len(text) {
+	switch text[0] {
+	case '[', '{':
+	case '"':
+		if to, err := text.skipString(0); err == nil {
 			text = text[:to]
 		}
+	default:
+		text = text[:text.token(1)]
 	}
 	return strconv.Quote(string(text)) + " at byte " + strconv.Itoa(i)
 }

@@ -21,18 +21,15 @@ func problemf(status int, format string, args ...any) error {
 	return &problem{status: status, message: fmt.Sprintf(format, args...)}
 }
 
-// Handler answers the Open Inference Protocol v2 (serving.md section 6). Every
-// error is answered as {"error": "..."}.
+// Handler answers the Open Inference Protocol v2 and the protocol v1 before it
+// (serving.md section 6). Every error is answered as {"error": "..."}.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
 	handle := func(method, pattern string, answer func(w http.ResponseWriter, r *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			err := error(nil)
-			if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
+			err := allow(w, r, method)
+			if err == nil {
 				err = answer(w, r)
-			} else {
-				w.Header().Set("Allow", method)
-				err = problemf(http.StatusMethodNotAllowed, "%s %s: expected %s", r.Method, r.URL.Path, method)
 			}
 			if err != nil {
 				answerProblem(w, err)
@@ -40,6 +37,7 @@ func (s *Server) Handler() http.Handler {
 		})
 	}
 	handle("GET", "/v2", s.server)
+	handle("GET", "/v2/{$}", s.server)
 	handle("GET", "/v2/health/live", s.live)
 	handle("GET", "/v2/health/ready", s.serverReady)
 	handle("GET", "/v2/models", s.models)
@@ -48,10 +46,27 @@ func (s *Server) Handler() http.Handler {
 		handle("GET", model+"/ready", s.modelReady)
 		handle("POST", model+"/infer", s.infer)
 	}
+	handle("GET", "/v1/models", s.models)
+	for _, model := range []string{"/v1/models/{model}", "/v1/models/{model}/versions/{version}"} {
+		mux.HandleFunc(model, func(w http.ResponseWriter, r *http.Request) {
+			if err := s.oneV1(w, r); err != nil {
+				answerProblem(w, err)
+			}
+		})
+	}
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		answerProblem(w, problemf(http.StatusNotFound, "%s: no such path", r.URL.Path))
 	})
 	return mux
+}
+
+// allow is a problem when the request has another method.
+func allow(w http.ResponseWriter, r *http.Request, method string) error {
+	if r.Method == method || method == http.MethodGet && r.Method == http.MethodHead {
+		return nil
+	}
+	w.Header().Set("Allow", method)
+	return problemf(http.StatusMethodNotAllowed, "%s %s: expected %s", r.Method, r.URL.Path, method)
 }
 
 func (s *Server) server(w http.ResponseWriter, _ *http.Request) error {

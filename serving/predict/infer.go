@@ -32,10 +32,33 @@ type scratch struct {
 // keepScratch is how many bytes of each kind are kept for the next inference.
 const keepScratch = 1 << 20
 
-// infer answers one prediction request: read, decode, predict, encode, write.
-// The version is held only while it decodes, predicts and encodes, so that a slow
-// client cannot hold up a switch.
+// dialect is what the versions of the protocol do differently.
+type dialect interface {
+	decode(q *request, body []byte, m Model) error
+	answer(b []byte, name, version string, q *request, values []float64, m Model) []byte
+}
+
+// v2 is the Open Inference Protocol.
+type v2 struct{}
+
+func (v2) decode(q *request, body []byte, m Model) error { return q.decode(body, m.FeatureNames()) }
+
+// bits are those of the numbers that the model answers.
+func bits(m Model) int {
+	if m.Datatype() == fp32 {
+		return 32
+	}
+	return 64
+}
+
 func (s *Server) infer(w http.ResponseWriter, r *http.Request) error {
+	return s.answerPrediction(w, r, v2{})
+}
+
+// answerPrediction answers one request for predictions: read, decode, predict, encode,
+// write. The version is not held while it reads and writes, so that a slow client
+// cannot hold up a switch.
+func (s *Server) answerPrediction(w http.ResponseWriter, r *http.Request, d dialect) error {
 	if _, err := s.keeper(r.PathValue("model")); err != nil { // before the body, which may be long
 		return err
 	}
@@ -47,7 +70,7 @@ func (s *Server) infer(w http.ResponseWriter, r *http.Request) error {
 	if err := s.readBody(w, r, memory); err != nil {
 		return err
 	}
-	if err := s.predict(r, memory); err != nil {
+	if err := s.predict(r, memory, d); err != nil {
 		return err
 	}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(memory.answer))}
@@ -85,7 +108,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *scratc
 }
 
 // predict puts the answer to the request together on the version that serves now.
-func (s *Server) predict(r *http.Request, memory *scratch) (err error) {
+func (s *Server) predict(r *http.Request, memory *scratch, d dialect) (err error) {
 	v, err := s.version(r)
 	if err != nil {
 		return err
@@ -98,15 +121,8 @@ func (s *Server) predict(r *http.Request, memory *scratch) (err error) {
 			err = problemf(http.StatusInternalServerError, "model %s: version %s: prediction broke off", name, v.id)
 		}
 	}()
-	if g, ok := v.model.(*graph); ok {
-		b, err := g.infer(memory.answer[:0], memory.body, name, string(v.id))
-		if err == nil {
-			memory.answer = b
-		}
-		return err
-	}
-	if err := q.decode(memory.body); err != nil {
-		return problemf(http.StatusBadRequest, "%s", err)
+	if err := d.decode(q, memory.body, v.model); err != nil {
+		return problemf(http.StatusBadRequest, "%v", err)
 	}
 	if q.features != v.model.NumFeatures() {
 		return problemf(http.StatusBadRequest, "input %s: expected %d values per row%s, got %d",
@@ -132,7 +148,7 @@ func (s *Server) predict(r *http.Request, memory *scratch) (err error) {
 		return problemf(http.StatusInternalServerError, "model %s: version %s: output %s: row %d, value %d is %v",
 			name, v.id, outputName, i/outputs, i%outputs, memory.values[i])
 	}
-	memory.answer = appendAnswer(memory.answer[:0], name, string(v.id), q, memory.values, outputs, v.model.Datatype())
+	memory.answer = d.answer(memory.answer[:0], name, string(v.id), q, memory.values, v.model)
 	return nil
 }
 
@@ -145,9 +161,10 @@ func inOrder(names []string) string {
 	return " (" + strings.Join(names, ", ") + ")"
 }
 
-// appendAnswer appends the response to b. Each value is written with as many
+// answer appends the response to b. Each value is written with as many
 // digits as it takes to read the same value of the datatype back.
-func appendAnswer(b []byte, name, version string, q *request, values []float64, outputs int, datatype string) []byte {
+func (v2) answer(b []byte, name, version string, q *request, values []float64, m Model) []byte {
+	outputs := m.NumOutputs()
 	b = append(b, `{"model_name":`...)
 	b = appendString(b, name)
 	b = append(b, `,"model_version":`...)
@@ -156,6 +173,10 @@ func appendAnswer(b []byte, name, version string, q *request, values []float64, 
 		b = append(b, `,"id":`...)
 		b = appendString(b, q.id)
 	}
+	if len(q.parameters) > 0 {
+		b = append(b, `,"parameters":`...)
+		b = append(b, q.parameters...)
+	}
 	b = append(b, `,"outputs":[{"name":"`+outputName+`","shape":[`...)
 	b = strconv.AppendInt(b, int64(q.rows), 10)
 	if outputs > 1 {
@@ -163,17 +184,14 @@ func appendAnswer(b []byte, name, version string, q *request, values []float64, 
 		b = strconv.AppendInt(b, int64(outputs), 10)
 	}
 	b = append(b, `],"datatype":"`...)
-	b = append(b, datatype...)
+	b = append(b, m.Datatype()...)
 	b = append(b, `","data":[`...)
-	bits := 64
-	if datatype == fp32 {
-		bits = 32
-	}
+	size := bits(m)
 	for i, v := range values {
 		if i > 0 {
 			b = append(b, ',')
 		}
-		b = strconv.AppendFloat(b, v, 'g', -1, bits)
+		b = strconv.AppendFloat(b, v, 'g', -1, size)
 	}
 	return append(b, "]}]}"...)
 }
@@ -197,7 +215,7 @@ func appendString(b []byte, text string) []byte {
 // putBack keeps the memory for the next inference, unless it is unusually much.
 func (s *Server) putBack(memory *scratch) {
 	if cap(memory.body) <= keepScratch && cap(memory.answer) <= keepScratch &&
-		cap(memory.values) <= keepScratch/8 && cap(memory.request.values) <= keepScratch/8 {
+		cap(memory.values) <= keepScratch/8 && cap(memory.request.values) <= keepScratch/8 && cap(memory.request.spare) <= keepScratch/8 {
 		s.scratch.Put(memory)
 	}
 }

@@ -4,30 +4,47 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
+	"unicode/utf8"
 )
 
-// request is a decoded inference request: one input tensor of rows.
+// request is a decoded request for predictions.
 type request struct {
-	id       string
-	hasID    bool
-	input    string    // name of the tensor
-	rows     int       // 1 or more
-	features int       // values per row, 1 or more
-	values   []float64 // row after row; NaN: missing
+	id         string
+	hasID      bool
+	parameters []byte    // JSON, as they were sent; empty: none
+	input      string    // name of the tensor, for messages
+	rows       int       // 1 or more
+	features   int       // values per row, 1 or more
+	values     []float64 // row after row; NaN: missing
+
+	start  int       // in values, of the tensor or row that is read
+	seen   []bool    // of the features of a row, those that are there
+	spare  []float64 // memory for turning columns into rows
+	places []int     // of the tensors that are columns, in a row
 }
 
-// decode reads the body of an inference request (serving.md section 6). It
-// reuses the memory of values. Members it does not know have to be JSON and are
-// otherwise ignored, as the protocol leaves room for extensions.
-func (q *request) decode(body []byte) error {
-	*q = request{values: q.values[:0]}
+// reset forgets all but the memory.
+func (q *request) reset() {
+	*q = request{values: q.values[:0], spare: q.spare[:0], places: q.places[:0], seen: q.seen[:0], parameters: q.parameters[:0]}
+}
+
+// decode reads the body of an inference request (serving.md section 6) for a
+// model with features of these names, in row order. It reuses the memory of the
+// request. Members it does not know have to be JSON and are otherwise ignored, as
+// the protocol leaves room for extensions.
+func (q *request) decode(body []byte, names []string) error {
+	q.reset()
 	d := document(body)
 	var e envelope
 	if err := e.read(d); err != nil {
 		return err
 	}
 	q.id, q.hasID = e.id, e.hasID
+	if e.parameters.from > 0 && !d.isNull(e.parameters) {
+		q.parameters = append(q.parameters, d[e.parameters.from:e.parameters.to]...)
+	}
 	if e.outputs.from > 0 && !d.isNull(e.outputs) {
 		if err := d.outputNames(e.outputs, func(name string) error {
 			if name != outputName {
@@ -41,26 +58,49 @@ func (q *request) decode(body []byte) error {
 	if e.inputs.from == 0 {
 		return fmt.Errorf("inputs: missing")
 	}
-	tensors := 0
-	if err := d.array(e.inputs.from, func(value span) error {
-		if tensors++; tensors > 1 {
-			return fmt.Errorf("expected one tensor of shape [rows, features], got more")
-		}
-		return q.tensor(d, value)
-	}); err != nil {
+	if err := q.inputs(d, e.inputs, names); err != nil {
 		return fmt.Errorf("inputs: %w", err)
 	}
-	if tensors == 0 {
-		return fmt.Errorf("inputs: expected one tensor, got none")
+	return nil
+}
+
+// inputs reads one tensor of rows, whatever its name, or one tensor for each
+// feature, by their names and in any order.
+func (q *request) inputs(d document, at span, names []string) error {
+	tensors, columns := 0, index{names: names}
+	if err := d.array(at.from, func(value span) error {
+		var t tensorSpans
+		if err := t.read(d, value); err != nil {
+			return err
+		}
+		if tensors++; tensors == 1 && (t.name == inputName || !slices.Contains(names, t.name)) {
+			return q.tensor(d, &t)
+		}
+		place, known := columns.find(t.name, tensors-1)
+		switch {
+		case len(names) == 0:
+			return fmt.Errorf("expected one tensor of shape [rows, features], got more")
+		case len(q.places) < tensors-1 || !known:
+			return fmt.Errorf("no input %q, expected one tensor of shape [rows, %d], or one tensor for each feature%s", t.name, len(names), inOrder(names))
+		}
+		return q.column(d, &t, place)
+	}); err != nil {
+		return err
+	}
+	switch {
+	case tensors == 0:
+		return fmt.Errorf("expected one tensor, got none")
+	case len(q.places) > 0:
+		return q.transpose(names)
 	}
 	return nil
 }
 
 // envelope is what a request has around its tensors.
 type envelope struct {
-	id              string
-	hasID           bool
-	inputs, outputs span // from 0: not there
+	id                          string
+	hasID                       bool
+	parameters, inputs, outputs span // from 0: not there
 }
 
 func (e *envelope) read(d document) error {
@@ -72,7 +112,9 @@ func (e *envelope) read(d document) error {
 				e.id, err = d.text("id", value)
 			}
 		case "parameters":
-			err = d.parameters("parameters", value)
+			if err = d.parameters("parameters", value); err == nil {
+				err = e.parameters.set(value)
+			}
 		case "inputs":
 			err = e.inputs.set(value)
 		case "outputs":
@@ -81,10 +123,12 @@ func (e *envelope) read(d document) error {
 			err = d.check(value)
 		}
 		return err
-	})
-	if err != nil {
-		return fmt.Errorf("request: %w", err)
 	}
+	return d.ends(end)
+}
+
+// ends checks that nothing follows the value of the whole document.
+func (d document) ends(end int) error {
 	if end = d.space(end); end < len(d) {
 		return fmt.Errorf("request: more after the end of the object: %s", d.show(end))
 	}
@@ -156,27 +200,29 @@ func (t *tensorSpans) read(d document, at span) error {
 	return nil
 }
 
-// tensor reads the one input.
-func (q *request) tensor(d document, at span) error {
-	var t tensorSpans
-	if err := t.read(d, at); err != nil {
-		return err
-	}
+// tensor reads an input that is rows.
+func (q *request) tensor(d document, t *tensorSpans) error {
 	q.input = t.name
 	dims, err := q.shape(d, t.shape)
 	if err != nil {
 		return fmt.Errorf("%s: shape: %w", q.input, err)
 	}
+	return q.fill(d, t, dims)
+}
+
+// fill appends the values of a tensor whose shape is known.
+func (q *request) fill(d document, t *tensorSpans, dims int) error {
 	name, err := d.text("datatype", t.kind)
 	if err != nil {
-		return fmt.Errorf("%s: %w", q.input, err)
+		return fmt.Errorf("%s: %w", t.name, err)
 	}
 	datatype, known := datatypeNamed(name)
 	if !known {
-		return fmt.Errorf("%s: datatype %q: expected FP32, FP64, BOOL or an INT or UINT of 8 to 64 bits", q.input, name)
+		return fmt.Errorf("%s: datatype %q: expected FP16, FP32, FP64, BOOL or an INT or UINT of 8 to 64 bits", t.name, name)
 	}
+	q.start = len(q.values)
 	if err := q.data(d, t.data, dims, datatype); err != nil {
-		return fmt.Errorf("%s: data: %w", q.input, err)
+		return fmt.Errorf("%s: data: %w", t.name, err)
 	}
 	return nil
 }
@@ -216,8 +262,8 @@ func (q *request) data(d document, at span, dims int, kind datatype) error {
 	nested := d.peek(d.space(at.from+1)) == '['
 	if !nested {
 		_, err := q.scalars(d, at.from, kind)
-		if err == nil && len(q.values) != q.rows*q.features {
-			err = fmt.Errorf("expected the %d values of the shape, got %d", q.rows*q.features, len(q.values))
+		if got := len(q.values) - q.start; err == nil && got != q.rows*q.features {
+			err = fmt.Errorf("expected the %d values of the shape, got %d", q.rows*q.features, got)
 		}
 		return err
 	}
@@ -259,7 +305,7 @@ func (q *request) scalars(d document, from int, kind datatype) (end int, err err
 		to, value := d.token(i), missing
 		if token := d[i:to]; string(token) != "null" {
 			if value, err = kind.value(token); err != nil {
-				return 0, fmt.Errorf("value %d: %s: %w", len(q.values), d.show(i), err)
+				return 0, fmt.Errorf("value %d: %s: %w", len(q.values)-q.start, d.show(i), err)
 			}
 		}
 		q.values = append(q.values, value)
@@ -270,7 +316,7 @@ func (q *request) scalars(d document, from int, kind datatype) (end int, err err
 		case ']':
 			return i + 1, nil
 		default:
-			return 0, fmt.Errorf("after value %d: expected , or ], got %s", len(q.values)-1, d.show(i))
+			return 0, fmt.Errorf("after value %d: expected , or ], got %s", len(q.values)-q.start-1, d.show(i))
 		}
 	}
 }
@@ -286,11 +332,26 @@ func (d document) text(name string, at span) (text string, err error) {
 	return text, nil
 }
 
-// parameters checks that there is an object at a span; what is in it is for
-// extensions of the protocol.
+// parameters checks that there is an object of text, numbers and truths at a span,
+// as the protocol has it; what they mean is for its extensions.
 func (d document) parameters(name string, at span) error {
-	if d[at.from] != '{' && !d.isNull(at) {
+	if d.isNull(at) {
+		return nil
+	}
+	if d[at.from] != '{' {
 		return fmt.Errorf("%s: expected an object, got %s", name, d.show(at.from))
 	}
-	return d.check(at)
+	if err := d.check(at); err != nil {
+		return err
+	}
+	if !utf8.Valid(d[at.from:at.to]) {
+		return fmt.Errorf("%s: is not UTF-8", name)
+	}
+	_, err := d.object(at.from, func(member []byte, value span) error {
+		if c := d[value.from]; c == '{' || c == '[' {
+			return fmt.Errorf("%s: %s: expected text, a number, true or false, got %s", name, member, d.show(value.from))
+		}
+		return nil
+	})
+	return err
 }

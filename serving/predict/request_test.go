@@ -31,6 +31,7 @@ func TestDecode(t *testing.T) {
 		{"escaped names", `{"\u0069nputs":[{"name":"x","sh\u0061pe":[1],"datatype":"FP3\u0032","data":[1]}]}`, 1, 1, []float64{1}},
 		{"FP64", input("[2]", "FP64", "[0.1,16777217]"), 1, 2, []float64{0.1, 16777217}},
 		{"FP32 is read as such", input("[1]", "FP32", "[1.00000017881393432617187499]"), 1, 1, []float64{float64(float32(1.0000001))}},
+		{"FP16", input("[5]", "FP16", "[0.1,2049,-65504,6e-8,2e-8]"), 1, 5, []float64{0.0999755859375, 2048, -65504, 5.9604644775390625e-08, 0}},
 		{"INT8", input("[3]", "INT8", "[-128,127,0]"), 1, 3, []float64{-128, 127, 0}},
 		{"INT64", input("[2]", "INT64", "[-9223372036854775808,null]"), 1, 2, []float64{-9223372036854775808, nan}},
 		{"UINT64", input("[1]", "UINT64", "[18446744073709551615]"), 1, 1, []float64{18446744073709551615}},
@@ -41,7 +42,7 @@ func TestDecode(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var q request
-			if err := q.decode([]byte(test.body)); err != nil {
+			if err := q.decode([]byte(test.body), nil); err != nil {
 				t.Fatal(err)
 			}
 			if q.rows != test.rows || q.features != test.features || !slices.EqualFunc(q.values, test.values, sameFloat) {
@@ -72,10 +73,13 @@ func TestDecodeRefuses(t *testing.T) {
 		{"twice", `{"inputs":[],"inputs":[]}`, "twice"},
 		{"id", `{"id":1}`, "id: expected a string"},
 		{"parameters", `{"parameters":[]}`, "parameters: expected an object"},
+		{"parameter of another kind", `{"parameters":{"a":{}}}`, "parameters: a: expected text, a number, true or false"},
+		{"parameters of an input", `{"inputs":[{"name":"x","parameters":{"a":[1]}}]}`, "a: expected text"},
+		{"parameters that are not UTF-8", "{\"parameters\":{\"a\":\"\xff\"}}", "parameters: is not UTF-8"},
 		{"no inputs", `{}`, "inputs: missing"},
 		{"inputs of another kind", `{"inputs":{}}`, "inputs: expected an array"},
 		{"no tensor", `{"inputs":[]}`, "inputs: expected one tensor, got none"},
-		{"two tensors", `{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]},{}]}`, "expected one tensor"},
+		{"two tensors", `{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1]},{"name":"y","shape":[1],"datatype":"FP32","data":[1]}]}`, "expected one tensor"},
 		{"tensor of another kind", `{"inputs":[1]}`, "expected an object"},
 		{"no name", `{"inputs":[{"shape":[1],"datatype":"FP32","data":[1]}]}`, "name: missing"},
 		{"no shape", `{"inputs":[{"name":"x","datatype":"FP32","data":[1]}]}`, "x: shape: missing"},
@@ -97,8 +101,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"empty batch", input("[0,2]", "FP32", "[]"), "no values"},
 		{"no features", input("[2,0]", "FP32", "[]"), "no values"},
 
-		{"BYTES", input("[1]", "BYTES", `["a"]`), `datatype "BYTES": expected FP32`},
-		{"FP16", input("[1]", "FP16", `[1]`), `datatype "FP16"`},
+		{"BYTES", input("[1]", "BYTES", `["a"]`), `datatype "BYTES": expected FP16, FP32`},
 		{"datatype in lower case", input("[1]", "fp32", `[1]`), `datatype "fp32"`},
 		{"string", input("[1]", "FP32", `["1"]`), "expected a number"},
 		{"boolean as number", input("[1]", "FP32", `[true]`), "expected a number"},
@@ -110,6 +113,8 @@ func TestDecodeRefuses(t *testing.T) {
 		{"no fraction", input("[1]", "FP32", `[1.]`), "expected a number"},
 		{"no exponent", input("[1]", "FP32", `[1e]`), "expected a number"},
 		{"minus alone", input("[1]", "FP32", `[-]`), "expected a number"},
+		{"beyond FP16", input("[1]", "FP16", `[65520]`), "out of the range of the datatype"},
+		{"beyond FP32 as FP16", input("[1]", "FP16", `[1e39]`), "out of the range of the datatype"},
 		{"beyond FP32", input("[1]", "FP32", `[1e39]`), "out of the range of the datatype"},
 		{"beyond FP64", input("[1]", "FP64", `[-1e309]`), "out of the range of the datatype"},
 		{"beyond INT8", input("[1]", "INT8", `[128]`), "out of the range"},
@@ -137,7 +142,7 @@ func TestDecodeRefuses(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var q request
-			if err := q.decode([]byte(test.body)); err == nil || !strings.Contains(err.Error(), test.says) {
+			if err := q.decode([]byte(test.body), nil); err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("got error %v, want %q", err, test.says)
 			}
 		})
@@ -156,7 +161,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var q request
-		if q.decode(body) != nil {
+		if q.decode(body, nil) != nil {
 			return
 		}
 		var want struct {
