@@ -77,6 +77,7 @@ const (
 	CodePanic             Code = "panic"
 	CodeWorkerStopped     Code = "worker_stopped"
 	CodeDeadlineExceeded  Code = "deadline_exceeded"
+	CodeMemoryExceeded    Code = "memory_exceeded"
 	CodeBusy              Code = "busy" // of a request that is answered at once
 )
 
@@ -89,7 +90,7 @@ func (c Code) Class() Class {
 		return ClassConflict
 	case CodeURLNotAllowed, CodeNotPermitted:
 		return ClassForbidden
-	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped, CodeDeadlineExceeded, CodeBusy:
+	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped, CodeDeadlineExceeded, CodeMemoryExceeded, CodeBusy:
 		return ClassInternal
 	default:
 		return ClassInvalid

@@ -65,6 +65,7 @@ var classes = map[string]deployment.Class{
 	"unknown_prediction_server":     deployment.ClassInvalid,
 	"not_permitted":                 deployment.ClassForbidden,
 	"validation_failed":             deployment.ClassConflict,
+	"memory_exceeded":               deployment.ClassInternal,
 	"busy":                          deployment.ClassInternal,
 }
 

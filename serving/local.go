@@ -213,7 +213,11 @@ func failure(m deployment.ModelRef, s step, active bool) error {
 	if s.why.Retryable || active {
 		return errors.New(message)
 	}
-	return &deployment.Failure{Code: deployment.CodeServerFailed, Message: message}
+	code := deployment.CodeServerFailed
+	if own := deployment.Code(s.why.Code); own == deployment.CodeMemoryExceeded { // what to do differs
+		code = own
+	}
+	return &deployment.Failure{Code: code, Message: message}
 }
 
 // text tells a person what the step is about.

@@ -87,6 +87,9 @@ func (m *Model) Version() int { return m.version }
 // trained the model, in sentences; usually nil. The caller must not change them.
 func (m *Model) Warnings() []string { return m.warnings }
 
+// NumNodes is the number of splits and leaves of all trees together.
+func (m *Model) NumNodes() int { return len(m.nodes) }
+
 // MemoryBytes is about how much memory the model occupies.
 func (m *Model) MemoryBytes() int64 {
 	bytes := int64(unsafe.Sizeof(*m)) +
