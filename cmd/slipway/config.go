@@ -41,6 +41,15 @@ type Config struct {
 	KeepPrevious time.Duration `env:"SLIPWAY_KEEP_PREVIOUS, default=5m"`
 	HealthAddr   string        `env:"SLIPWAY_HEALTH_ADDR, default=127.0.0.1:8081"`
 
+	PredictMaxBody     int64         `env:"SLIPWAY_PREDICT_MAX_BODY_BYTES, default=16777216"`
+	PredictMaxRows     int           `env:"SLIPWAY_PREDICT_MAX_ROWS, default=100000"`
+	PredictConcurrency int           `env:"SLIPWAY_PREDICT_CONCURRENCY, default=256"`
+	PredictDeadline    time.Duration `env:"SLIPWAY_PREDICT_DEADLINE, default=30s"`
+	PredictMemory      int64         `env:"SLIPWAY_PREDICT_MEMORY_BYTES, default=0"`
+	PredictMaxNodes    int           `env:"SLIPWAY_PREDICT_MAX_NODES, default=67108864"`
+	PredictGrace       time.Duration `env:"SLIPWAY_PREDICT_GRACE, default=10s"`
+	PredictLogEvery    int           `env:"SLIPWAY_PREDICT_LOG_EVERY, default=1000"`
+
 	AllowFileURLs    bool          `env:"SLIPWAY_ALLOW_FILE_URLS, default=false"`
 	MaxArtifactBytes int64         `env:"SLIPWAY_MAX_ARTIFACT_BYTES, default=2147483648"`
 	MaxCommandBytes  int           `env:"SLIPWAY_MAX_COMMAND_BYTES, default=262144"`
@@ -66,6 +75,9 @@ type Config struct {
 	NATSContext string `env:"NATS_CONTEXT"`
 }
 
+// maxPredictConcurrency is more requests at a time than one machine has use for.
+const maxPredictConcurrency = 1 << 20
+
 // readConfig reads the configuration and says everything that is wrong with it
 // by the name of the variable.
 func readConfig(ctx context.Context, environment map[string]string) (c Config, err error) {
@@ -89,6 +101,14 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.PredictURL == "" || isHTTP(c.PredictURL), "SLIPWAY_PREDICT_URL", "an http or https url", c.PredictURL)
 	check(serverID.MatchString(c.ServerID), "SLIPWAY_SERVER_ID", "letters, digits, dashes and underscores", c.ServerID)
 	check(c.KeepPrevious >= 0, "SLIPWAY_KEEP_PREVIOUS", "a duration such as 5m, 0 to keep none", c.KeepPrevious)
+	check(c.PredictMaxBody > 0, "SLIPWAY_PREDICT_MAX_BODY_BYTES", "a number of bytes above 0", c.PredictMaxBody)
+	check(c.PredictMaxRows > 0, "SLIPWAY_PREDICT_MAX_ROWS", "a number above 0", c.PredictMaxRows)
+	check(c.PredictConcurrency > 0 && c.PredictConcurrency <= maxPredictConcurrency, "SLIPWAY_PREDICT_CONCURRENCY", fmt.Sprintf("1 to %d", maxPredictConcurrency), c.PredictConcurrency)
+	check(c.PredictDeadline > 0, "SLIPWAY_PREDICT_DEADLINE", "a duration above 0", c.PredictDeadline)
+	check(c.PredictMemory >= 0, "SLIPWAY_PREDICT_MEMORY_BYTES", "a number of bytes, 0 for any", c.PredictMemory)
+	check(c.PredictMaxNodes > 0, "SLIPWAY_PREDICT_MAX_NODES", "a number above 0", c.PredictMaxNodes)
+	check(c.PredictGrace > 0, "SLIPWAY_PREDICT_GRACE", "a duration above 0", c.PredictGrace)
+	check(c.PredictLogEvery >= 0, "SLIPWAY_PREDICT_LOG_EVERY", "a number, 0 for no request log", c.PredictLogEvery)
 	check(c.MaxArtifactBytes > 0, "SLIPWAY_MAX_ARTIFACT_BYTES", "a number of bytes above 0", c.MaxArtifactBytes)
 	check(c.MaxCommandBytes > 0 && c.MaxCommandBytes <= 262144, "SLIPWAY_MAX_COMMAND_BYTES", "1 to 262144 bytes, so that events about it fit into a message", c.MaxCommandBytes)
 	check(c.Concurrency > 0, "SLIPWAY_CONCURRENCY", "a number above 0", c.Concurrency)

@@ -73,7 +73,7 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 			Operations:  open[worker.OperationView](&b, jetstream.OperationsBucket),
 		},
 		Target: &serving.Local{
-			Artifacts: store, Load: predict.Inspect,
+			Artifacts: store, Load: c.predictLimits().Inspect,
 			Desired:  open[serving.Desired](&b, jetstream.ServingBucket),
 			Observed: open[serving.Observed](&b, jetstream.ServingBucket),
 			Servers:  servers,
@@ -115,6 +115,13 @@ func (c Config) limits() worker.Limits {
 	return worker.Limits{Concurrency: c.Concurrency, Window: 16 * c.Concurrency, AckWait: c.ackWait(), Drain: c.DrainTimeout, Reconcile: c.ReconcileInterval}
 }
 
+func (c Config) predictLimits() predict.Limits {
+	return predict.Limits{
+		Body: c.PredictMaxBody, Rows: c.PredictMaxRows, Concurrency: c.PredictConcurrency, Deadline: c.PredictDeadline,
+		Memory: c.PredictMemory, Nodes: c.PredictMaxNodes,
+	}
+}
+
 // newPredictServer is a prediction server that says it is at url. Its id is that
 // of the configuration, or else the host's name with the port of url.
 func newPredictServer(ctx context.Context, c Config, js natsjs.JetStream, url string, log *slog.Logger, ready func()) (*predict.Server, error) {
@@ -131,6 +138,7 @@ func newPredictServer(ctx context.Context, c Config, js natsjs.JetStream, url st
 	b.note(err)
 	return &predict.Server{
 		ID: id, URL: cmp.Or(c.PredictURL, url), Version: buildVersion(), Artifacts: store, Log: log, OnReady: ready, Keep: c.KeepPrevious,
+		Limits: c.predictLimits(), LogEvery: c.PredictLogEvery, Grace: c.PredictGrace,
 		Desired:  open[serving.Desired](&b, jetstream.ServingBucket),
 		Observed: open[serving.Observed](&b, jetstream.ServingBucket),
 		Servers:  open[serving.Server](&b, jetstream.ServersBucket),

@@ -11,20 +11,22 @@ import (
 
 // problem is an error with the HTTP status it is answered with.
 type problem struct {
-	status  int
-	message string
+	status int
+	cause  error
 }
 
-func (p *problem) Error() string { return p.message }
+func (p *problem) Error() string { return p.cause.Error() }
+func (p *problem) Unwrap() error { return p.cause }
 
 func problemf(status int, format string, args ...any) error {
-	return &problem{status: status, message: fmt.Sprintf(format, args...)}
+	return &problem{status: status, cause: fmt.Errorf(format, args...)}
 }
 
 // Handler answers the Open Inference Protocol v2 and the protocol v1 before it
 // (serving.md section 6). Every error is answered as {"error": "..."}.
 func (s *Server) Handler() http.Handler {
 	mux := http.NewServeMux()
+	p := predictions{server: s, gear: s.gear()}
 	handle := func(method, pattern string, answer func(w http.ResponseWriter, r *http.Request) error) {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			err := allow(w, r, method)
@@ -44,12 +46,13 @@ func (s *Server) Handler() http.Handler {
 	for _, model := range []string{"/v2/models/{model}", "/v2/models/{model}/versions/{version}"} {
 		handle("GET", model, s.metadata)
 		handle("GET", model+"/ready", s.modelReady)
-		handle("POST", model+"/infer", s.infer)
+		handle("POST", model+"/infer", p.infer)
 	}
+	mux.Handle("GET /metrics", s.gear().metrics.handler())
 	handle("GET", "/v1/models", s.models)
 	for _, model := range []string{"/v1/models/{model}", "/v1/models/{model}/versions/{version}"} {
 		mux.HandleFunc(model, func(w http.ResponseWriter, r *http.Request) {
-			if err := s.oneV1(w, r); err != nil {
+			if err := p.oneV1(w, r); err != nil {
 				answerProblem(w, err)
 			}
 		})
@@ -133,19 +136,20 @@ func (s *Server) modelReady(w http.ResponseWriter, r *http.Request) error {
 // version is the version that answers the request, with a reference to release.
 func (s *Server) version(r *http.Request) (*version, error) {
 	name, wanted := r.PathValue("model"), r.PathValue("version")
-	k, err := s.keeper(name)
-	if err != nil {
-		return nil, err
+	for range 2 { // if nothing answers it may have been stopped or started just now
+		k, err := s.keeper(name)
+		if err != nil {
+			return nil, err
+		}
+		if v := k.slot.acquire(deployment.Name(wanted)); v != nil {
+			return v, nil
+		}
+		if v := k.slot.acquire(""); v != nil {
+			defer v.release()
+			return nil, problemf(http.StatusNotFound, "model %s: version %q is not served, %s is", name, wanted, v.id)
+		}
 	}
-	if v := k.slot.acquire(deployment.Name(wanted)); v != nil {
-		return v, nil
-	}
-	v := k.slot.acquire("")
-	if v == nil {
-		return nil, problemf(http.StatusServiceUnavailable, "model %s: not ready", name)
-	}
-	defer v.release()
-	return nil, problemf(http.StatusNotFound, "model %s: version %q is not served, %s is", name, wanted, v.id)
+	return nil, problemf(http.StatusServiceUnavailable, "model %s: not ready", name)
 }
 
 // readyStatus is the status of an answer about readiness.
@@ -159,11 +163,16 @@ func readyStatus(w http.ResponseWriter, ready bool) int {
 
 const retryAfter = "1" // seconds
 
-func answerProblem(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
+// statusOf is the status that the error is answered with.
+func statusOf(err error) int {
 	if p, ok := errors.AsType[*problem](err); ok {
-		status = p.status
+		return p.status
 	}
+	return http.StatusInternalServerError
+}
+
+func answerProblem(w http.ResponseWriter, err error) {
+	status := statusOf(err)
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter)
 	}

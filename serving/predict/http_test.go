@@ -151,7 +151,7 @@ func TestBodyLimitCountsBytes(t *testing.T) {
 		limit int64
 		want  int
 	}{{int64(len(body)), 200}, {int64(len(body)) - 1, 413}} {
-		s.BodyLimit = test.limit
+		s.Limits.Body = test.limit
 		for _, length := range []int64{int64(len(body)), -1} {
 			r := httptest.NewRequest("POST", "/v2/models/churn/infer", strings.NewReader(body))
 			r.ContentLength = length
@@ -202,5 +202,13 @@ func TestServedFixtures(t *testing.T) {
 				break
 			}
 		}
+	}
+}
+
+// unmarshal reads JSON.
+func unmarshal(tb testing.TB, text string, into any) {
+	tb.Helper()
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		tb.Fatalf("%s: %v", text, err)
 	}
 }

@@ -1,14 +1,17 @@
 package predict
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The names of the one tensor that goes in and the one that comes out.
@@ -51,41 +54,84 @@ func bits(m Model) int {
 	return 64
 }
 
-func (s *Server) infer(w http.ResponseWriter, r *http.Request) error {
-	return s.answerPrediction(w, r, v2{})
+// predictions answers requests for predictions.
+type predictions struct {
+	server *Server
+	gear   *gear
 }
 
-// answerPrediction answers one request for predictions: read, decode, predict, encode,
-// write. The version is not held while it reads and writes, so that a slow client
-// cannot hold up a switch.
-func (s *Server) answerPrediction(w http.ResponseWriter, r *http.Request, d dialect) error {
-	if _, err := s.keeper(r.PathValue("model")); err != nil { // before the body, which may be long
+// exchange is what is known of one request for predictions, for the metrics, the log
+// and monitoring.
+type exchange struct {
+	begin      time.Time
+	deadline   time.Time
+	deployment string // empty: there is none of that name
+	version    string // that was asked; empty: none was reached
+	rows       int
+}
+
+func (p *predictions) infer(w http.ResponseWriter, r *http.Request) error {
+	return p.answer(w, r, v2{})
+}
+
+// answer answers one request for predictions, and notes what became of it.
+func (p *predictions) answer(w http.ResponseWriter, r *http.Request, d dialect) error {
+	e := exchange{begin: time.Now()}
+	err := p.try(w, r, d, &e)
+	took, status := time.Since(e.begin), http.StatusOK
+	if err == nil {
+		p.gear.metrics.answered(e.deployment, e.version, took)
+	} else {
+		status = statusOf(err)
+		p.gear.metrics.failed(e.deployment, e.version, status)
+	}
+	p.gear.log.write(r.Context(), &e, status, took, err)
+	return err
+}
+
+// try reads, decodes, predicts, encodes and writes. The version is not held while
+// it reads and writes, so that a slow client cannot hold up a switch.
+func (p *predictions) try(w http.ResponseWriter, r *http.Request, d dialect, e *exchange) error {
+	ctx, s, limits := r.Context(), p.server, p.server.limits()
+	e.deadline = e.begin.Add(limits.Deadline)
+	name := r.PathValue("model")
+	if _, err := s.keeper(name); err != nil { // before the body, which may be long
 		return err
 	}
+	e.deployment = name
+	if err := p.gear.turns.take(ctx, e.deadline); err != nil {
+		return err
+	}
+	defer p.gear.turns.giveBack()
 	memory, _ := s.scratch.Get().(*scratch)
 	if memory == nil {
 		memory = &scratch{}
 	}
 	defer s.putBack(memory)
-	if err := s.readBody(w, r, memory); err != nil {
+	if err := memory.readBody(w, r, limits); err != nil {
 		return err
 	}
-	if err := s.predict(r, memory, d); err != nil {
+	if err := s.predict(ctx, r, memory, d, e); err != nil {
 		return err
 	}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(memory.answer))}
 	answer(w, http.StatusOK, memory.answer)
+	p.gear.tap.offer(e, memory.request.values, memory.values)
 	return nil
 }
 
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *scratch) error {
-	limit := s.BodyLimit
-	if limit == 0 {
-		limit = DefaultBodyLimit
+// count is what monitoring does with a request for now: count its rows.
+func (s *Server) count(one *sample) {
+	s.gear().metrics.of(one.deployment, one.version).predictions.Add(float64(one.rows))
+}
+
+func (memory *scratch) readBody(w http.ResponseWriter, r *http.Request, l Limits) error {
+	limit := l.Body
+	tooLarge := func() error {
+		return problemf(http.StatusRequestEntityTooLarge, "request body: more than %d bytes", limit)
 	}
-	tooLarge := problemf(http.StatusRequestEntityTooLarge, "request body: more than %d bytes", limit)
 	if r.ContentLength > limit {
-		return tooLarge
+		return tooLarge()
 	}
 	in := http.MaxBytesReader(w, r.Body, limit)
 	b := slices.Grow(memory.body[:0], int(min(max(r.ContentLength, 511)+1, keepScratch))) // the length is only a claim
@@ -101,32 +147,40 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *scratc
 			return nil
 		}
 		if _, over := errors.AsType[*http.MaxBytesError](err); over {
-			return tooLarge
+			return tooLarge()
 		}
-		return problemf(http.StatusBadRequest, "read request body: %v", err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return problemf(http.StatusRequestTimeout, "request body: not complete within %v", l.Deadline)
+		}
+		return problemf(http.StatusBadRequest, "read request body: %w", err)
 	}
 }
 
 // predict puts the answer to the request together on the version that serves now.
-func (s *Server) predict(r *http.Request, memory *scratch, d dialect) (err error) {
+func (s *Server) predict(ctx context.Context, r *http.Request, memory *scratch, d dialect, e *exchange) (err error) {
 	v, err := s.version(r)
 	if err != nil {
 		return err
 	}
 	defer v.release()
-	name, q := r.PathValue("model"), &memory.request
+	name, q := e.deployment, &memory.request
+	e.version = string(v.id)
 	defer func() {
 		if p := recover(); p != nil { // of a model; the slot and the others are not harmed
-			s.Log.ErrorContext(r.Context(), "model panicked", "deployment", name, "model", string(v.id), "panic", fmt.Sprint(p))
+			s.Log.ErrorContext(ctx, "model panicked", "deployment", name, "model", string(v.id), "panic", fmt.Sprint(p))
 			err = problemf(http.StatusInternalServerError, "model %s: version %s: prediction broke off", name, v.id)
 		}
 	}()
 	if err := d.decode(q, memory.body, v.model); err != nil {
 		return problemf(http.StatusBadRequest, "%v", err)
 	}
+	e.rows = q.rows
 	if q.features != v.model.NumFeatures() {
 		return problemf(http.StatusBadRequest, "input %s: expected %d values per row%s, got %d",
 			q.input, v.model.NumFeatures(), inOrder(v.model.FeatureNames()), q.features)
+	}
+	if most := s.limits().Rows; q.rows > most {
+		return problemf(http.StatusRequestEntityTooLarge, "input %s: %d rows are more than %d", q.input, q.rows, most)
 	}
 	outputs := v.model.NumOutputs()
 	if q.rows > maxAnswer/outputs {
@@ -137,12 +191,15 @@ func (s *Server) predict(r *http.Request, memory *scratch, d dialect) (err error
 	} else {
 		memory.values = memory.values[:n]
 	}
-	err = v.model.Predict(memory.values, q.values)
+	err = predictRows(v.model, memory.values, q.values, e.deadline)
 	if r, ok := errors.AsType[*rangeError](err); ok {
 		return problemf(http.StatusBadRequest, "input %s: data: value %d: %v", q.input, r.index, r)
 	}
+	if late, ok := errors.AsType[*problem](err); ok {
+		return problemf(late.status, "model %s: version %s: %w", name, v.id, err)
+	}
 	if err != nil {
-		return problemf(http.StatusInternalServerError, "model %s: version %s: %v", name, v.id, err)
+		return problemf(http.StatusInternalServerError, "model %s: version %s: %w", name, v.id, err)
 	}
 	if i, found := notFinite(memory.values); found {
 		return problemf(http.StatusInternalServerError, "model %s: version %s: output %s: row %d, value %d is %v",

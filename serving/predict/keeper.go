@@ -22,6 +22,7 @@ type keeper struct {
 	slot    slot
 	wake    chan struct{}                   // has an element after want has changed
 	want    atomic.Pointer[serving.Desired] // the newest entry; nil: the deployment is gone
+	stopped atomic.Bool                     // it was told to be inactive, and no model answers since
 	settled atomic.Bool                     // what was active when the keeper last looked is served
 
 	mu      sync.Mutex
@@ -43,6 +44,9 @@ func (k *keeper) tell(desired *serving.Desired) {
 		(desired.Token < old.Token || desired.Token == old.Token && desired.Round <= old.Round) {
 		return
 	}
+	if desired != nil && desired.Inactive {
+		k.stopped.Store(true)
+	}
 	k.want.Store(desired)
 	if k.loading != nil && !wants(desired, *k.loading) {
 		k.abort()
@@ -53,18 +57,16 @@ func (k *keeper) tell(desired *serving.Desired) {
 	}
 }
 
-// wanted reports whether there is such a deployment: not when its first rollout
+// wanted reports whether the entry is of a deployment that there is: not when its first rollout
 // was taken back or when it is deleted, of which an entry without models stays.
-func (k *keeper) wanted() bool {
-	want := k.want.Load()
+func wanted(want *serving.Desired) bool {
 	return want != nil && (want.Active != nil || want.Target != nil)
 }
 
-// inactive reports whether the deployment is inactive. It is so from the moment
-// on that is known here, whatever still runs, and until something is active.
-func (k *keeper) inactive() bool {
-	want := k.want.Load()
-	return want != nil && want.Inactive
+// inactive reports whether the deployment of the entry is inactive. It is so from
+// the moment on that is known here, whatever still runs, and until a model answers.
+func (k *keeper) inactive(want *serving.Desired) bool {
+	return want != nil && (want.Inactive || wanted(want) && k.stopped.Load())
 }
 
 // run converges to the newest entry and reports what came of it, again after
@@ -128,6 +130,8 @@ func (k *keeper) converge(ctx context.Context, want *serving.Desired) *serving.O
 		next, err := k.take(ctx, want.Active)
 		if err != nil {
 			observed.Error = failure(*want.Active, err)
+			// It did fit once. Room for it may come again.
+			observed.Error.Retryable = observed.Error.Retryable || observed.Error.Code == string(deployment.CodeMemoryExceeded)
 		} else {
 			k.switchTo(ctx, next)
 		}
@@ -160,6 +164,9 @@ func (k *keeper) prepare(ctx context.Context, want *serving.Desired) error {
 		err = checkGolden(next.model, want.Golden)
 	}
 	if err != nil {
+		if next != nil && next != k.slot.candidate {
+			next.release()
+		}
 		next = nil
 	}
 	k.slot.put(&k.slot.candidate, next)
@@ -193,12 +200,9 @@ func (k *keeper) take(ctx context.Context, ref *deployment.ModelRef) (*version, 
 	if outdated {
 		return nil, context.Canceled
 	}
-	model, err := k.server.open(ctx, *ref)
-	if err != nil {
-		return nil, err
-	}
+	v, err := k.load(ctx, *ref)
 	k.server.tidy(ref.Size) // what the file took
-	return newVersion(*ref, model), nil
+	return v, err
 }
 
 // switchTo makes next answer predictions from now on, keeps the old model for a
@@ -210,6 +214,11 @@ func (k *keeper) switchTo(ctx context.Context, next *version) {
 	keep := k.server.Keep > 0 && next != nil
 	old, running := k.slot.swap(next, keep)
 	k.expired = nil
+	if next != nil {
+		k.stopped.Store(false)
+	}
+	m := k.server.gear().metrics
+	m.switched(k.name, next, old)
 	if old == nil {
 		return
 	}
@@ -222,10 +231,12 @@ func (k *keeper) switchTo(ctx context.Context, next *version) {
 	select {
 	case <-old.done:
 		k.drained = uint64(running)
+		m.drainedOff(k.name, running, time.Since(begin))
 		log.InfoContext(ctx, "model drained", "drained", running, "took", time.Since(begin))
 	case <-late.C:
 		left := old.refs.Load()
 		k.drained = uint64(max(running-left, 0))
+		m.drainedOff(k.name, max(running-left, 0), time.Since(begin))
 		log.WarnContext(ctx, "model not drained", "running", left, "after", time.Since(begin))
 	case <-ctx.Done():
 	}

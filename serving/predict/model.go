@@ -16,6 +16,8 @@ type Model interface {
 	NumOutputs() int
 	FeatureNames() []string // in row order; empty when the file has none
 	Datatype() string       // in which it calculates and answers: FP32 or FP64
+	NumNodes() int          // of its trees or its graph
+	MemoryBytes() int64     // about how much it occupies
 	Predict(dst, rows []float64) error
 }
 
@@ -30,11 +32,7 @@ const (
 // cannot be read as that format, cannot predict or answers a golden row otherwise
 // is a *deployment.Rejection; every other error may pass.
 func Inspect(path string, m deployment.Model) (deployment.Inspection, error) {
-	model, facts, err := load(path, m.Format)
-	if err == nil {
-		err = checkGolden(model, m.Golden)
-	}
-	return facts, err
+	return Limits{}.Inspect(path, m)
 }
 
 // load reads the model file, checks that it predicts, and returns it with what

@@ -41,7 +41,6 @@ type Opener interface {
 
 // What the zero values of the optional fields of Server mean.
 const (
-	DefaultBodyLimit = 16 << 20         // bytes
 	DefaultHeartbeat = 5 * time.Second  // a third of the time to live of the servers bucket
 	DefaultGrace     = 10 * time.Second // for requests that are running when the server stops
 )
@@ -57,13 +56,16 @@ type Server struct {
 	Servers   Entries[serving.Server]
 	Log       *slog.Logger
 
-	BodyLimit int64         // bytes of a request; 0: DefaultBodyLimit
+	Limits    Limits        // of requests and models
+	LogEvery  int           // one of so many requests is logged, and the first in each second; 0: none
 	Heartbeat time.Duration // between renewals of the Server entry; 0: DefaultHeartbeat
 	Grace     time.Duration // for running requests at a stop, and at a switch; 0: DefaultGrace
 	Keep      time.Duration // for which the previous model of a deployment stays loaded; 0: not at all
 	OnReady   func()        // called once, when every model that is desired at the start is served; may be nil
 
 	instance string
+	making   sync.Once // of made
+	made     *gear
 	read     func(path string, format deployment.Format) (Model, error) // nil: load
 	ready    atomic.Bool                                                // every model desired at the start is served
 	stopping atomic.Bool
@@ -82,10 +84,12 @@ type Server struct {
 // keep the others from being served.
 func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	s.instance = rand.Text()
+	deadline := s.limits().Deadline
 	server := &http.Server{
 		Handler:           s.Handler(),
 		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       2 * time.Minute,
+		ReadTimeout:       deadline,
+		WriteTimeout:      2*deadline + DefaultGrace, // from the end of the header on
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(s.Log.Handler(), slog.LevelWarn),
 	}
@@ -95,6 +99,7 @@ func (s *Server) Run(ctx context.Context, l net.Listener) error {
 	following, unfollow := context.WithCancel(context.WithoutCancel(ctx)) // until the last request is answered
 	var loops sync.WaitGroup
 	loops.Go(func() { s.follow(following) })
+	loops.Go(func() { s.gear().tap.run(following, s.count) })
 	beating, silence := context.WithCancel(ctx)
 	var beat sync.WaitGroup
 	beat.Go(func() { s.beat(beating) })
@@ -156,10 +161,14 @@ func (s *Server) keeper(name string) (*keeper, error) {
 	s.mu.RLock()
 	k, listed := s.keepers[name], s.listed
 	s.mu.RUnlock()
+	var want *serving.Desired
+	if k != nil {
+		want = k.want.Load()
+	}
 	switch {
-	case k != nil && k.inactive():
+	case k != nil && k.inactive(want):
 		return nil, problemf(http.StatusForbidden, "Deployment is inactive") // the known text (datarobot.md section 6)
-	case k != nil && k.wanted():
+	case wanted(want):
 		return k, nil
 	case !listed:
 		return nil, problemf(http.StatusServiceUnavailable, "model %q: not ready, the server is starting", name)
@@ -173,5 +182,9 @@ func (s *Server) names() []string {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	names := slices.Sorted(maps.Keys(s.keepers))
-	return slices.DeleteFunc(names, func(name string) bool { return !s.keepers[name].wanted() || s.keepers[name].inactive() })
+	return slices.DeleteFunc(names, func(name string) bool {
+		k := s.keepers[name]
+		want := k.want.Load()
+		return !wanted(want) || k.inactive(want)
+	})
 }

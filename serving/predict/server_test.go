@@ -24,6 +24,7 @@ type constant struct {
 	value             float64
 	names             []string
 	err               error
+	bytes             int64
 	begun, end        chan struct{} // if set: Predict says that it has begun and waits for the end
 }
 
@@ -31,6 +32,8 @@ func (c *constant) NumFeatures() int       { return c.features }
 func (c *constant) NumOutputs() int        { return max(c.outputs, 1) }
 func (c *constant) FeatureNames() []string { return c.names }
 func (c *constant) Datatype() string       { return fp32 }
+func (c *constant) NumNodes() int          { return 1 }
+func (c *constant) MemoryBytes() int64     { return c.bytes }
 
 func (c *constant) Predict(dst, _ []float64) error {
 	if c.begun != nil {

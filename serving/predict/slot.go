@@ -10,13 +10,14 @@ import (
 // version is one loaded model of a deployment. Who uses it holds a reference,
 // and so does the slot it stands in; done is closed when the last is released.
 type version struct {
-	id     deployment.Name
-	digest deployment.Digest // of the artifact
-	format deployment.Format
-	size   int64 // of the artifact, bytes
-	model  Model
-	refs   atomic.Int64
-	done   chan struct{}
+	id      deployment.Name
+	digest  deployment.Digest // of the artifact
+	format  deployment.Format
+	size    int64 // of the artifact, bytes
+	model   Model
+	holding *holding // the memory of the model; nil: none is accounted for
+	refs    atomic.Int64
+	done    chan struct{}
 }
 
 // newVersion is a version with one reference, that of the slot it will stand in.
@@ -34,16 +35,22 @@ func (v *version) is(ref *deployment.ModelRef) bool {
 	return v.id == ref.ID && v.digest == ref.Digest
 }
 
+// named reports whether the version has the id. No version has none.
+func (v *version) named(id string) bool { return v != nil && string(v.id) == id }
+
 // release gives a reference back. The version must not be used after it.
 func (v *version) release() {
 	if v.refs.Add(-1) == 0 {
+		v.holding.release()
 		close(v.done)
 	}
 }
 
 // again is the model of the version as a version of its own, for another place.
 func (v *version) again() *version {
-	return newVersion(deployment.ModelRef{ID: v.id, Digest: v.digest, Format: v.format, Size: v.size}, v.model)
+	same := newVersion(deployment.ModelRef{ID: v.id, Digest: v.digest, Format: v.format, Size: v.size}, v.model)
+	same.holding = v.holding.share()
+	return same
 }
 
 // slot is where the versions of a deployment stand. The lock, and not an atomic

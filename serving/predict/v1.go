@@ -19,18 +19,18 @@ func (v1) decode(q *request, body []byte, m Model) error {
 // oneV1 answers GET /v1/models/NAME, whether it is ready, and POST
 // /v1/models/NAME:predict. The name and what is asked of it are one segment of the
 // path, which the patterns of http.ServeMux cannot take apart.
-func (s *Server) oneV1(w http.ResponseWriter, r *http.Request) error {
+func (p *predictions) oneV1(w http.ResponseWriter, r *http.Request) error {
 	last := "model"
 	if r.PathValue("version") != "" {
 		last = "version"
 	}
 	name, verb, asked := strings.Cut(r.PathValue(last), ":")
 	r.SetPathValue(last, name)
-	method, answer := http.MethodGet, s.modelReady
+	method, answer := http.MethodGet, p.server.modelReady
 	switch {
 	case !asked:
 	case verb == "predict":
-		method, answer = http.MethodPost, s.predictV1
+		method, answer = http.MethodPost, p.predictV1
 	case verb == "explain":
 		return problemf(http.StatusNotImplemented, "%s: predictions are not explained here, expected :predict", r.URL.Path)
 	default:
@@ -42,8 +42,8 @@ func (s *Server) oneV1(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, r)
 }
 
-func (s *Server) predictV1(w http.ResponseWriter, r *http.Request) error {
-	return s.answerPrediction(w, r, v1{})
+func (p *predictions) predictV1(w http.ResponseWriter, r *http.Request) error {
+	return p.answer(w, r, v1{})
 }
 
 // decodeRows reads the body of a v1 request for a model with so many features, of

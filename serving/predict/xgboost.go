@@ -61,6 +61,9 @@ func (s *single) NumOutputs() int        { return s.model.NumOutputs() }
 func (s *single) FeatureNames() []string { return s.model.FeatureNames() }
 func (s *single) Datatype() string       { return fp32 }
 
+func (s *single) NumNodes() int      { return s.model.NumNodes() }
+func (s *single) MemoryBytes() int64 { return s.model.MemoryBytes() }
+
 // Predict rounds the values to float32, as XGBoost does. A finite one that is
 // beyond its range is a *rangeError.
 func (s *single) Predict(dst, rows []float64) error {
