@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 )
@@ -108,5 +109,61 @@ func BenchmarkDecode(b *testing.B) {
 		if err := q.decode(body, nil); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkNote is what a request costs beside its answer: the metrics, the request
+// log and the tap for monitoring, with the queue empty and full.
+func BenchmarkNote(b *testing.B) {
+	s := newBench(b).Server
+	s.LogEvery = 1000
+	g := s.gear()
+	e := exchange{begin: time.Now(), deployment: "churn", version: "churn-v2", rows: 1}
+	row, answer := make([]float64, 6), make([]float64, 1)
+	b.Run("metrics", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			g.metrics.answered(e.deployment, e.version, time.Millisecond)
+		}
+	})
+	b.Run("log", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			g.log.write(b.Context(), &e, 200, time.Millisecond, nil)
+		}
+	})
+	for _, rows := range []int{1, 64} {
+		values, answers := slices.Repeat(row, rows), slices.Repeat(answer, rows)
+		b.Run(fmt.Sprintf("tap/rows=%d", rows), func(b *testing.B) {
+			b.ReportAllocs()
+			t := newTap(tapRequests, tapValues, func() { b.Error("dropped") })
+			for b.Loop() {
+				t.offer(&e, values, answers)
+				t.pass(<-t.queue, s.count)
+			}
+		})
+		b.Run(fmt.Sprintf("tap-full/rows=%d", rows), func(b *testing.B) {
+			b.ReportAllocs()
+			t := newTap(0, tapValues, g.metrics.dropped.Inc)
+			for b.Loop() {
+				t.offer(&e, values, answers)
+			}
+		})
+	}
+}
+
+// BenchmarkScrape is one answer of /metrics with 100 deployments of two versions.
+func BenchmarkScrape(b *testing.B) {
+	s := newBench(b).Server
+	for i := range 100 {
+		for _, version := range []string{"m-1", "m-2"} {
+			s.gear().metrics.answered(fmt.Sprint("churn-", i), version, time.Millisecond)
+		}
+	}
+	h := s.Handler()
+	r := httptest.NewRequest("GET", "/metrics", nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		h.ServeHTTP(&sink{header: http.Header{}}, r)
 	}
 }
