@@ -97,7 +97,7 @@ type tensor struct {
 }
 
 func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.version(r)
+	k, v, err := s.version(r)
 	if err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 		outputs = append(outputs, n)
 	}
 	metadata := map[string]any{
-		"name": r.PathValue("model"), "versions": []string{string(v.id)}, "platform": string(v.format),
+		"name": r.PathValue("model"), "versions": k.slot.versions(), "platform": string(v.format),
 		"inputs":  []tensor{{inputName, v.model.Datatype(), []int{-1, v.model.NumFeatures()}}},
 		"outputs": []tensor{{outputName, v.model.Datatype(), outputs}},
 	}
@@ -123,7 +123,7 @@ func (s *Server) metadata(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (s *Server) modelReady(w http.ResponseWriter, r *http.Request) error {
-	v, err := s.version(r)
+	_, v, err := s.version(r)
 	if p, ok := errors.AsType[*problem](err); ok && p.status != http.StatusServiceUnavailable {
 		return err
 	}
@@ -133,23 +133,24 @@ func (s *Server) modelReady(w http.ResponseWriter, r *http.Request) error {
 	return answerJSON(w, readyStatus(w, v != nil), map[string]any{"name": r.PathValue("model"), "ready": v != nil})
 }
 
-// version is the version that answers the request, with a reference to release.
-func (s *Server) version(r *http.Request) (*version, error) {
+// version is the version that answers the request, with a reference to release, and
+// the keeper that has it.
+func (s *Server) version(r *http.Request) (*keeper, *version, error) {
 	name, wanted := r.PathValue("model"), r.PathValue("version")
 	for range 2 { // if nothing answers it may have been stopped or started just now
 		k, err := s.keeper(name)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		if v := k.slot.acquire(deployment.Name(wanted)); v != nil {
-			return v, nil
+			return k, v, nil
 		}
 		if v := k.slot.acquire(""); v != nil {
 			defer v.release()
-			return nil, problemf(http.StatusNotFound, "model %s: version %q is not served, %s is", name, wanted, v.id)
+			return nil, nil, problemf(http.StatusNotFound, "model %s: version %q is not served, %s is", name, wanted, v.id)
 		}
 	}
-	return nil, problemf(http.StatusServiceUnavailable, "model %s: not ready", name)
+	return nil, nil, problemf(http.StatusServiceUnavailable, "model %s: not ready", name)
 }
 
 // readyStatus is the status of an answer about readiness.

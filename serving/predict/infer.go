@@ -158,7 +158,7 @@ func (memory *scratch) readBody(w http.ResponseWriter, r *http.Request, l Limits
 
 // predict puts the answer to the request together on the version that serves now.
 func (s *Server) predict(ctx context.Context, r *http.Request, memory *scratch, d dialect, e *exchange) (err error) {
-	v, err := s.version(r)
+	_, v, err := s.version(r)
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -77,6 +78,19 @@ func (s *slot) acquire(id deployment.Name) *version {
 		}
 	}
 	return nil
+}
+
+// versions are the ids that acquire knows, that of the current version first.
+func (s *slot) versions() []string {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	ids := []string{}
+	for _, v := range [...]*version{s.current, s.candidate, s.previous} {
+		if v != nil && !slices.Contains(ids, string(v.id)) {
+			ids = append(ids, string(v.id))
+		}
+	}
+	return ids
 }
 
 // swap puts next in the place of the current version and returns that, with the
