@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// tensors is a request with these tensors, each "name shape datatype data".
-func tensors(each ...string) string {
+// requestOf is a request with these tensors, each "name shape datatype data".
+func requestOf(each ...string) string {
 	for i, text := range each {
 		f := strings.Fields(text)
 		each[i] = fmt.Sprintf(`{"name":%q,"shape":%s,"datatype":%q,"data":%s}`, f[0], f[1], f[2], f[3])
@@ -26,11 +26,11 @@ func TestDecodeColumns(t *testing.T) {
 		rows, features int
 		values         []float64
 	}{
-		{"in row order", tensors("age [2] FP32 [1,2]", "tenure [2] FP64 [3,4]", "vip [2] BOOL [true,false]"), 2, 3, []float64{1, 3, 1, 2, 4, 0}},
-		{"in another order", tensors("vip [2] UINT8 [5,6]", "age [2] INT64 [1,2]", "tenure [2] FP32 [3,null]"), 2, 3, []float64{1, 3, 5, 2, nan, 6}},
-		{"one column each", tensors("age [2,1] FP32 [[1],[2]]", "vip [2,1] FP32 [5,6]", "tenure [2] FP32 [3,4]"), 2, 3, []float64{1, 3, 5, 2, 4, 6}},
-		{"one row", tensors("age [1] FP32 [1]", "tenure [1,1] FP32 [[2]]", "vip [1] FP16 [3]"), 1, 3, []float64{1, 2, 3}},
-		{"a tensor of rows has any name", tensors("x [2,3] FP32 [1,2,3,4,5,6]"), 2, 3, []float64{1, 2, 3, 4, 5, 6}},
+		{"in row order", requestOf("age [2] FP32 [1,2]", "tenure [2] FP64 [3,4]", "vip [2] BOOL [true,false]"), 2, 3, []float64{1, 3, 1, 2, 4, 0}},
+		{"in another order", requestOf("vip [2] UINT8 [5,6]", "age [2] INT64 [1,2]", "tenure [2] FP32 [3,null]"), 2, 3, []float64{1, 3, 5, 2, nan, 6}},
+		{"one column each", requestOf("age [2,1] FP32 [[1],[2]]", "vip [2,1] FP32 [5,6]", "tenure [2] FP32 [3,4]"), 2, 3, []float64{1, 3, 5, 2, 4, 6}},
+		{"one row", requestOf("age [1] FP32 [1]", "tenure [1,1] FP32 [[2]]", "vip [1] FP16 [3]"), 1, 3, []float64{1, 2, 3}},
+		{"a tensor of rows has any name", requestOf("x [2,3] FP32 [1,2,3,4,5,6]"), 2, 3, []float64{1, 2, 3, 4, 5, 6}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -50,16 +50,16 @@ func TestDecodeColumns(t *testing.T) {
 func TestDecodeColumnsRefuses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, body, says string }{
-		{"one is missing", tensors("age [1] FP32 [1]", "vip [1] FP32 [1]"), "inputs: tenure: missing, expected one tensor for each feature (age, tenure, vip)"},
-		{"all but one are missing", tensors("vip [3] FP32 [1,2,3]"), "inputs: age: missing"},
-		{"one is unknown", tensors("age [1] FP32 [1]", "size [1] FP32 [1]"), `inputs: no input "size", expected one tensor of shape [rows, 3], or one tensor for each feature (age, tenure, vip)`},
-		{"rows and a column", tensors("x [1,3] FP32 [1,2,3]", "age [1] FP32 [1]"), `no input "age", expected one tensor of shape`},
-		{"one stands twice", tensors("age [1] FP32 [1]", "age [1] FP32 [1]", "vip [1] FP32 [1]"), "age: stands twice"},
-		{"one is longer", tensors("age [1] FP32 [1]", "vip [2] FP32 [1,2]"), "vip: shape: expected 1 rows as in the input before it, got 2"},
-		{"one is wider", tensors("age [1,2] FP32 [1,2]"), "age: shape: expected [rows] or [rows, 1], as it is one feature, got [1, 2]"},
-		{"values are text", tensors("age [1] FP32 [1]", `vip [1] FP32 ["yes"]`), `vip: data: value 0: "\"yes\"" at byte`},
-		{"too few values", tensors("age [2] FP32 [1,2]", "vip [2] FP32 [1]"), "vip: data: expected the 2 values of the shape, got 1"},
-		{"BYTES", tensors("age [2] FP32 [1,2]", "vip [2] BYTES [1]"), `vip: datatype "BYTES": expected FP16`},
+		{"one is missing", requestOf("age [1] FP32 [1]", "vip [1] FP32 [1]"), "inputs: tenure: missing, expected one tensor for each feature (age, tenure, vip)"},
+		{"all but one are missing", requestOf("vip [3] FP32 [1,2,3]"), "inputs: age: missing"},
+		{"one is unknown", requestOf("age [1] FP32 [1]", "size [1] FP32 [1]"), `inputs: no input "size", expected one tensor of shape [rows, 3], or one tensor for each feature (age, tenure, vip)`},
+		{"rows and a column", requestOf("x [1,3] FP32 [1,2,3]", "age [1] FP32 [1]"), `no input "age", expected one tensor of shape`},
+		{"one stands twice", requestOf("age [1] FP32 [1]", "age [1] FP32 [1]", "vip [1] FP32 [1]"), "age: stands twice"},
+		{"one is longer", requestOf("age [1] FP32 [1]", "vip [2] FP32 [1,2]"), "vip: shape: expected 1 rows as in the input before it, got 2"},
+		{"one is wider", requestOf("age [1,2] FP32 [1,2]"), "age: shape: expected [rows] or [rows, 1], as it is one feature, got [1, 2]"},
+		{"values are text", requestOf("age [1] FP32 [1]", `vip [1] FP32 ["yes"]`), `vip: data: value 0: "\"yes\"" at byte`},
+		{"too few values", requestOf("age [2] FP32 [1,2]", "vip [2] FP32 [1]"), "vip: data: expected the 2 values of the shape, got 1"},
+		{"BYTES", requestOf("age [2] FP32 [1,2]", "vip [2] BYTES [1]"), `vip: datatype "BYTES": expected FP16`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -99,9 +99,9 @@ func TestEveryWayToSendRowsAnswersTheSame(t *testing.T) {
 		arrays = append(arrays, "["+strings.Join(values, ",")+"]")
 		flat = append(flat, values...)
 	}
-	_, want := do(t, h, "POST", "/v2/models/churn/infer", tensors("input-0 [2,6] FP32 ["+strings.Join(flat, ",")+"]"))
+	_, want := do(t, h, "POST", "/v2/models/churn/infer", requestOf("input-0 [2,6] FP32 ["+strings.Join(flat, ",")+"]"))
 	for name, body := range map[string]string{
-		"nested": tensors("input-0 [2,6] FP64 [" + strings.Join(arrays, ",") + "]"), "columns": tensors(columns...),
+		"nested": requestOf("input-0 [2,6] FP64 [" + strings.Join(arrays, ",") + "]"), "columns": requestOf(columns...),
 	} {
 		if status, got := do(t, h, "POST", "/v2/models/churn/infer", body); status != 200 || got != want {
 			t.Errorf("%s: got %d %s, want %s", name, status, got, want)

@@ -99,6 +99,9 @@ func (p *predictions) try(w http.ResponseWriter, r *http.Request, d dialect, e *
 		return err
 	}
 	e.deployment = name
+	if len(r.Header["Inference-Header-Content-Length"]) > 0 {
+		return problemf(http.StatusNotImplemented, "request body: binary tensors are not read here, expected JSON")
+	}
 	if err := p.gear.turns.take(ctx, e.deadline); err != nil {
 		return err
 	}

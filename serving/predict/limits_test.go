@@ -202,7 +202,7 @@ func TestBadInput(t *testing.T) {
 	h := s.Handler()
 	names := strings.Join(model.FeatureNames(), ", ")
 	infer := func(shape, datatype, data string) string {
-		return tensors("input-0 " + shape + " " + datatype + " " + data)
+		return requestOf("input-0 " + shape + " " + datatype + " " + data)
 	}
 	const v2, v1 = "/v2/models/churn/infer", "/v1/models/churn:predict"
 	for _, test := range []struct {
@@ -225,8 +225,8 @@ func TestBadInput(t *testing.T) {
 		{"empty batch in v1", v1, `{"instances":[]}`, 400, "instances: no rows: expected 1 or more"},
 		{"no inputs", v2, `{"inputs":[]}`, 400, "inputs: expected one tensor, got none"},
 		{"input without name", v2, `{"inputs":[{"shape":[6],"datatype":"FP32","data":[1,2,3,4,5,6]}]}`, 400, "inputs: name: missing"},
-		{"missing name", v2, tensors(model.FeatureNames()[0] + " [1] FP32 [1]"), 400, "inputs: " + model.FeatureNames()[1] + ": missing, expected one tensor for each feature (" + names + ")"},
-		{"wrong name", v2, tensors(model.FeatureNames()[0]+" [1] FP32 [1]", "colour [1] FP32 [1]"), 400, `inputs: no input "colour", expected one tensor of shape [rows, 6], or one tensor for each feature (` + names + ")"},
+		{"missing name", v2, requestOf(model.FeatureNames()[0] + " [1] FP32 [1]"), 400, "inputs: " + model.FeatureNames()[1] + ": missing, expected one tensor for each feature (" + names + ")"},
+		{"wrong name", v2, requestOf(model.FeatureNames()[0]+" [1] FP32 [1]", "colour [1] FP32 [1]"), 400, `inputs: no input "colour", expected one tensor of shape [rows, 6], or one tensor for each feature (` + names + ")"},
 		{"missing name in v1", v1, `{"instances":[{"` + model.FeatureNames()[0] + `":1}]}`, 400, "instances: row 0: " + model.FeatureNames()[1] + ": missing, expected a value or null"},
 		{"wrong name in v1", v1, `{"instances":[{"colour":1}]}`, 400, `instances: row 0: no feature "colour" (` + names + ")"},
 		{"wrong datatype", v2, infer("[6]", "FLOAT", "[1,2,3,4,5,6]"), 400, `inputs: input-0: datatype "FLOAT": expected FP16, FP32, FP64, BOOL or an INT or UINT of 8 to 64 bits`},
@@ -253,6 +253,14 @@ func TestBadInput(t *testing.T) {
 				t.Errorf("afterwards: got %d %s", status, text)
 			}
 		})
+	}
+	binary := httptest.NewRequest("POST", v2, strings.NewReader("{}12345678"))
+	binary.Header.Set("Inference-Header-Content-Length", "2")
+	answer := httptest.NewRecorder()
+	h.ServeHTTP(answer, binary)
+	checkAnswer(t, "POST", v2, answer.Code, answer.Body.Bytes())
+	if answer.Code != 501 || !strings.Contains(answer.Body.String(), "binary tensors are not read here, expected JSON") {
+		t.Errorf("binary tensors: got %d %s, want 501", answer.Code, answer.Body)
 	}
 	// 100 MB without saying so before: reading ends at the limit.
 	endless := httptest.NewRequest("POST", v2, &repeated{left: 100 << 20})

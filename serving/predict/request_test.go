@@ -155,12 +155,16 @@ func FuzzDecode(f *testing.F) {
 	for _, body := range []string{
 		input("[3]", "FP32", "[1,-2.5,3e2]"), input("[2,2]", "FP64", "[[1,null],[3,4]]"), input("[2]", "BOOL", "[true,0]"),
 		`{"id":"1","outputs":[{"name":"predict","parameters":{}}],"inputs":[{"shape":[1],"datatype":"UINT8","data":[1],"name":"\u00e4"}]}`,
+		`{"inputs":[{"name":"y","shape":[2,1],"datatype":"FP16","data":[[1],[2]]},{"name":"x","shape":[2],"datatype":"INT8","data":[3,4]}]}`,
 		`{"inputs":[{"name":"x","shape":[1],"datatype":"FP32","data":[1}}]}`, `{"a":"\\","b":[{}]}`,
 	} {
 		f.Add([]byte(body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		var q request
+		if q.decode(body, []string{"x", "y"}) == nil && (len(q.values) != q.rows*q.features || len(q.values) == 0) {
+			t.Fatalf("by names: got %d values for %d rows of %d", len(q.values), q.rows, q.features)
+		}
 		if q.decode(body, nil) != nil {
 			return
 		}
