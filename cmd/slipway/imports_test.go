@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"contract":                 {"deployment"},
 	"contract/git":             {"contract", "deployment", "github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
 	"serving":                  {"deployment"},
-	"serving/predict":          {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/xgboost", "github.com/prometheus/client_golang", "golang.org/x/sync"},
+	"serving/predict":          {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/onnx", "serving/predict/xgboost", "github.com/prometheus/client_golang", "golang.org/x/sync"},
 	"serving/predict/lightgbm": {},
 	"serving/predict/onnx":     {},
 	"serving/predict/xgboost":  {},

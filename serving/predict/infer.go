@@ -174,6 +174,17 @@ func (s *Server) predict(ctx context.Context, r *http.Request, memory *scratch, 
 			err = problemf(http.StatusInternalServerError, "model %s: version %s: prediction broke off", name, v.id)
 		}
 	}()
+	if g, ok := v.model.(*graph); ok {
+		q.reset()
+		memory.values = memory.values[:0] // monitoring is told of no values
+		switch _, named := d.(v2); {
+		case named:
+			memory.answer, e.rows, err = g.infer(memory.answer[:0], memory.body, name, string(v.id), s.limits().Rows)
+			return err
+		case !g.takesRows():
+			return problemf(http.StatusBadRequest, "model %s: version %s takes named inputs that are not columns of numbers: expected a request to /v2/models/%s/infer", name, v.id, name)
+		}
+	}
 	if err := d.decode(q, memory.body, v.model); err != nil {
 		return problemf(http.StatusBadRequest, "%v", err)
 	}

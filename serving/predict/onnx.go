@@ -3,6 +3,7 @@ package predict
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/serving/predict/onnx"
@@ -53,6 +54,12 @@ func newGraph(m *onnx.Model) *graph {
 		}
 	}
 	return g
+}
+
+// takesRows reports whether the inputs are the columns of rows of numbers.
+func (g *graph) takesRows() bool {
+	return g.NumFeatures() > 0 && g.answer >= 0 &&
+		!slices.ContainsFunc(g.Inputs(), func(v onnx.Value) bool { return v.Type == onnx.String })
 }
 
 // NumFeatures is 0 when the inputs are not the columns of rows.

@@ -247,7 +247,7 @@ func FuzzTensors(f *testing.F) {
 	f.Add([]byte(`{"inputs":[{"name":"age","shape":[1,1],"datatype":"FP32","data":[[1]]},{"name":"income","shape":[1,1],"datatype":"FP32","data":[null]},` +
 		`{"name":"children","shape":[1],"datatype":"INT64","data":[1]},{"name":"city","shape":[1,1],"datatype":"BYTES","data":["x"]},{"name":"plan","shape":[1,1],"datatype":"BYTES","data":["gold"]}],"outputs":[{"name":"label"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b, err := g.infer(nil, body, "m", "v")
+		b, _, err := g.infer(nil, body, "m", "v", DefaultRows)
 		if err == nil && !json.Valid(b) {
 			t.Errorf("got %s", b)
 		}

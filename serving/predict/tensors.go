@@ -11,26 +11,40 @@ import (
 	"github.com/slipway-ml/slipway/serving/predict/onnx"
 )
 
-// infer answers a request for a model of named tensors: body is the request, and
-// the answer is appended to b.
-func (g *graph) infer(b, body []byte, name, version string) ([]byte, error) {
+// infer answers a request for a model of named tensors: body is the request, the
+// answer is appended to b. The first dimension of the inputs is that of rows.
+func (g *graph) infer(b, body []byte, name, version string, most int) (answer []byte, rows int, err error) {
 	q, err := readTensors(body, g.Inputs())
 	if err != nil {
-		return nil, problemf(http.StatusBadRequest, "%s", err)
+		return b, 0, problemf(http.StatusBadRequest, "%w", err)
 	}
+	for i, t := range q.tensors {
+		if shape := t.Shape(); len(shape) > 0 {
+			rows = max(rows, shape[0])
+		}
+		if rows > most {
+			return b, rows, problemf(http.StatusRequestEntityTooLarge, "input %s: %d rows are more than %d", g.Inputs()[i].Name, rows, most)
+		}
+	}
+	b, err = g.answerTensors(b, q, name, version)
+	return b, rows, err
+}
+
+// answerTensors runs the model and appends its answer to b.
+func (g *graph) answerTensors(b []byte, q *tensorRequest, name, version string) ([]byte, error) {
 	wanted, err := g.choose(q.outputs)
 	if err != nil {
-		return nil, err
+		return b, err
 	}
 	outputs, err := g.Run(q.tensors)
 	if _, over := errors.AsType[*onnx.LimitError](err); over {
-		return nil, problemf(http.StatusRequestEntityTooLarge, "inputs: %v", err)
+		return b, problemf(http.StatusRequestEntityTooLarge, "inputs: %v", err)
 	}
 	if input, ok := errors.AsType[*onnx.InputError](err); ok {
-		return nil, problemf(http.StatusBadRequest, "%v", input)
+		return b, problemf(http.StatusBadRequest, "%v", input)
 	}
 	if err != nil { // the model has answered before: it is these inputs that it has no answer to
-		return nil, problemf(http.StatusBadRequest, "inputs: %v", err)
+		return b, problemf(http.StatusBadRequest, "inputs: %v", err)
 	}
 	b = append(b, `{"model_name":`...)
 	b = appendString(b, name)
@@ -40,16 +54,20 @@ func (g *graph) infer(b, body []byte, name, version string) ([]byte, error) {
 		b = append(b, `,"id":`...)
 		b = appendString(b, q.id)
 	}
+	if len(q.parameters) > 0 {
+		b = append(b, `,"parameters":`...)
+		b = append(b, q.parameters...)
+	}
 	b = append(b, `,"outputs":[`...)
 	for i, k := range wanted {
 		if outputs[k].Len() > maxAnswer {
-			return nil, problemf(http.StatusRequestEntityTooLarge, "answer: %d values are more than %d", outputs[k].Len(), maxAnswer)
+			return b, problemf(http.StatusRequestEntityTooLarge, "answer: %d values are more than %d", outputs[k].Len(), maxAnswer)
 		}
 		if i > 0 {
 			b = append(b, ',')
 		}
 		if b, err = appendTensor(b, g.Outputs()[k].Name, outputs[k]); err != nil {
-			return nil, problemf(http.StatusInternalServerError, "model %s: version %s: output %s: %v", name, version, g.Outputs()[k].Name, err)
+			return b, problemf(http.StatusInternalServerError, "model %s: version %s: output %s: %v", name, version, g.Outputs()[k].Name, err)
 		}
 	}
 	return append(b, "]}"...), nil
@@ -86,10 +104,11 @@ func namesOf(values []onnx.Value) string {
 
 // tensorRequest is a decoded request for named tensors.
 type tensorRequest struct {
-	id      string
-	hasID   bool
-	tensors []*onnx.Tensor // in the order of the model's inputs
-	outputs []string       // names of those that are asked for
+	id         string
+	hasID      bool
+	parameters []byte         // JSON, as they were sent; empty: none
+	tensors    []*onnx.Tensor // in the order of the model's inputs
+	outputs    []string       // names of those that are asked for
 }
 
 // readTensors decodes a request. If the model has one input, whatever name the
@@ -101,6 +120,9 @@ func readTensors(body []byte, expected []onnx.Value) (*tensorRequest, error) {
 		return nil, err
 	}
 	q := &tensorRequest{id: e.id, hasID: e.hasID, tensors: make([]*onnx.Tensor, len(expected))}
+	if e.parameters.from > 0 && !d.isNull(e.parameters) {
+		q.parameters = d[e.parameters.from:e.parameters.to]
+	}
 	if e.outputs.from > 0 && !d.isNull(e.outputs) {
 		if err := d.outputNames(e.outputs, func(name string) error {
 			q.outputs = append(q.outputs, name)

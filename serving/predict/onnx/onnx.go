@@ -103,6 +103,9 @@ func (m *Model) Metadata() map[string]string { return m.metadata }
 // NumTrees is the number of trees in all tree ensembles of the model.
 func (m *Model) NumTrees() int { return m.trees }
 
+// NumNodes is the number of nodes that are carried out at each run.
+func (m *Model) NumNodes() int { return len(m.steps) }
+
 // MemoryBytes is about how much memory the model occupies, without its sessions.
 func (m *Model) MemoryBytes() int64 { return m.bytes }
 
