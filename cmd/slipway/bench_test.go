@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/handlers"
@@ -118,7 +119,7 @@ func (s *system) follow() (outcomes chan entry, stop func()) {
 	ctx, cancel := context.WithCancel(s.tb.Context())
 	go func() {
 		defer close(ended)
-		err := s.ledger.Follow(ctx, jetstream.AllEvents, 0, func() { close(ready) }, func(m jetstream.Message) error {
+		err := s.Ledger.Follow(ctx, jetstream.AllEvents, 0, func() { close(ready) }, func(m jetstream.Message) error {
 			e, err := readEntry(m)
 			if err == nil && e.Outcome.Terminal() {
 				outcomes <- e
@@ -199,7 +200,7 @@ func (p *upProcess) connect(tb testing.TB) *system {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if s.client, err = newClient(tb.Context(), s.conn, js); err != nil {
+	if s.Client, err = client.Over(tb.Context(), js, "/test"); err != nil {
 		tb.Fatal(err)
 	}
 	return s

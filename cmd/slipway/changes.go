@@ -13,7 +13,7 @@ func (p *program) change(ctx context.Context, w waiting, name, op string, data a
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	return p.submit(ctx, c, w, deployment.KindDeployment, name, op, data)
 }
 

@@ -23,6 +23,7 @@ import (
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
@@ -57,7 +58,7 @@ const (
 
 // chaos is the processes of a run and what is known of it.
 type chaos struct {
-	*client
+	*client.Client
 	tb       testing.TB
 	seed     uint64
 	seconds  time.Duration
@@ -186,12 +187,12 @@ func (c *chaos) connect() {
 		if err != nil {
 			return err
 		}
-		c.client, err = newClient(ctx, c.conn, js)
+		c.Client, err = client.Over(ctx, js, "/test")
 		return err
 	})
 	for i, id := range []deployment.Name{"churn-v1", "churn-v2"} {
 		c.must(ctx, "upload", func(ctx context.Context) (err error) {
-			d := &demoRun{client: c.client}
+			d := &demoRun{Client: c.Client}
 			d.sample.Features = c.sample.Features
 			c.files[i], err = d.upload(ctx, id)
 			return err
@@ -326,7 +327,7 @@ func (c *chaos) publish(ctx context.Context, d *driver, pace time.Duration) {
 		queues[i] = make(chan *order, 100000)
 		publishing.Go(func() {
 			for o := range queues[i] {
-				if err := o.publish(late, c.js); err != nil {
+				if err := o.publish(late, c.JetStream); err != nil {
 					c.violation("%v", err)
 				}
 			}
@@ -453,7 +454,7 @@ func (c *chaos) watchServing(ctx context.Context) {
 	newest := make(map[string]serving.Desired)
 	var from uint64 = 1
 	for ctx.Err() == nil {
-		consumer, err := c.js.OrderedConsumer(ctx, "KV_"+jetstream.ServingBucket, natsjs.OrderedConsumerConfig{
+		consumer, err := c.JetStream.OrderedConsumer(ctx, "KV_"+jetstream.ServingBucket, natsjs.OrderedConsumerConfig{
 			FilterSubjects: []string{"$KV." + jetstream.ServingBucket + "." + serving.DesiredPrefix + ">"},
 			DeliverPolicy:  natsjs.DeliverByStartSequencePolicy, OptStartSeq: from,
 		})
@@ -541,7 +542,7 @@ func (c *chaos) drain(d *driver) *history {
 	h := newHistory(c.tb)
 	for {
 		var left []*order
-		err := h.readEvents(ctx, c.ledger)
+		err := h.readEvents(ctx, c.Ledger)
 		for _, o := range d.orders {
 			if o.sequence > 0 && h.ended[o.sequence] == nil {
 				left = append(left, o)
@@ -560,7 +561,7 @@ func (c *chaos) drain(d *driver) *history {
 	}
 	again, cancelAgain := context.WithTimeout(c.tb.Context(), chaosStart)
 	defer cancelAgain()
-	c.must(again, "read the commands", func(ctx context.Context) error { return h.readCommands(ctx, c.js) })
+	c.must(again, "read the commands", func(ctx context.Context) error { return h.readCommands(ctx, c.JetStream) })
 	return h
 }
 
@@ -628,7 +629,7 @@ func (c *chaos) checkServing(want map[string]deployment.Name) {
 
 // serves says where something else is served than what is wanted.
 func (c *chaos) serves(ctx context.Context, want map[string]deployment.Name) (err error) {
-	b := opener{ctx: ctx, js: c.js}
+	b := opener{ctx: ctx, js: c.JetStream}
 	servers := open[serving.Server](&b, jetstream.ServersBucket)
 	desires := open[serving.Desired](&b, jetstream.ServingBucket)
 	observes := open[serving.Observed](&b, jetstream.ServingBucket)

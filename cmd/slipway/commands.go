@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/handlers"
 )
@@ -20,7 +21,7 @@ func (r *registerCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	facts, err := r.Model.facts(ctx, p, c)
 	if err != nil {
 		return err
@@ -48,7 +49,7 @@ func (d *deployCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	choice, err := d.choice(ctx, p, c)
 	if err != nil {
 		return err
@@ -74,7 +75,7 @@ func (r *replaceCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	choice, err := r.choice(ctx, p, c)
 	if err != nil {
 		return err
@@ -92,12 +93,12 @@ type cancelCmd struct {
 
 // Run ends a command that is queued or running.
 func (c *cancelCmd) Run(ctx context.Context, p *program) error {
-	client, err := p.client(ctx)
+	to, err := p.client(ctx)
 	if err != nil {
 		return err
 	}
-	defer client.close()
-	return p.submit(ctx, client, c.Wait, deployment.KindDeployment, c.Name, handlers.OpCancel,
+	defer to.Close()
+	return p.submit(ctx, to, c.Wait, deployment.KindDeployment, c.Name, handlers.OpCancel,
 		handlers.Cancel{Source: cmp.Or(c.SourceOf, p.source()), ID: c.ID})
 }
 
@@ -108,7 +109,7 @@ type modelChoice struct {
 	Inline modelFile `embed:""`
 }
 
-func (m *modelChoice) choice(ctx context.Context, p *program, c *client) (handlers.ModelChoice, error) {
+func (m *modelChoice) choice(ctx context.Context, p *program, c *client.Client) (handlers.ModelChoice, error) {
 	facts, err := m.Inline.facts(ctx, p, c)
 	if err != nil {
 		return handlers.ModelChoice{}, err

@@ -3,23 +3,18 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
 	"embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
-	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
-	"github.com/slipway-ml/slipway/artifacts"
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
-	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
-	"github.com/slipway-ml/slipway/worker"
 )
 
 // The demo's models, trained by demo/train.py, and a row with what XGBoost
@@ -33,7 +28,7 @@ const demoName = "churn"
 // demoRun is what the steps of the demo share.
 type demoRun struct {
 	*program
-	*client
+	*client.Client
 	where  endpoints
 	sample struct {
 		Features []string           `json:"features"`
@@ -46,11 +41,11 @@ type demoRun struct {
 // prints each event as it happens. On a data directory that has the deployment
 // already it replaces the model that serves by the other one.
 func demo(ctx context.Context, p *program, js natsjs.JetStream, where endpoints) error {
-	c, err := newClient(ctx, js.Conn(), js)
+	c, err := client.Over(ctx, js, "/slipway/demo")
 	if err != nil {
 		return err
 	}
-	d := &demoRun{program: p, client: c, where: where}
+	d := &demoRun{program: p, Client: c, where: where}
 	text, err := demoFiles.ReadFile("demo/sample.json")
 	if err != nil {
 		return err
@@ -95,34 +90,24 @@ func (d *demoRun) upload(ctx context.Context, id deployment.Name) (facts handler
 	if err != nil {
 		return facts, err
 	}
-	sum := sha256.Sum256(file)
-	digest := deployment.DigestOf(sum[:])
 	facts = handlers.ModelFacts{
 		Format: deployment.FormatXGBoost, Type: "XGBoost Classifier",
-		Target:   deployment.Target{Name: "churned", Type: deployment.TargetBinary, Classes: []string{"stays", "leaves"}},
-		Artifact: deployment.Artifact{Object: artifacts.ObjectName(digest), Digest: digest, Size: int64(len(file))},
+		Target: deployment.Target{Name: "churned", Type: deployment.TargetBinary, Classes: []string{"stays", "leaves"}},
 	}
 	for _, name := range d.sample.Features {
 		facts.Features = append(facts.Features, deployment.Feature{Name: name, Type: deployment.FeatureNumeric})
 	}
-	objects, err := jetstream.OpenObjects(ctx, d.js)
-	if err != nil {
-		return facts, err
-	}
-	return facts, objects.Put(ctx, facts.Artifact.Object, bytes.NewReader(file))
+	facts.Artifact, err = d.Upload(ctx, bytes.NewReader(file), nil)
+	return facts, err
 }
 
 // deploy makes the deployment if it is missing and returns the model it serves.
 func (d *demoRun) deploy(ctx context.Context) (deployment.Name, error) {
-	bucket, err := jetstream.OpenBucket[worker.DeploymentView](ctx, d.js, jetstream.DeploymentsBucket)
-	if err != nil {
+	view, err := d.Get(ctx, demoName)
+	if _, none := errors.AsType[*client.Error](err); err != nil && !none {
 		return "", err
 	}
-	view, revision, err := bucket.Load(ctx, demoName)
-	if err != nil {
-		return "", err
-	}
-	if revision > 0 && view.Model != nil {
+	if view.Model != nil {
 		fmt.Fprintf(d.stdout, "\n%s is deployed already, from an earlier run in this data directory.\n", demoName)
 		return view.Model.ID, nil
 	}
@@ -137,18 +122,21 @@ func (d *demoRun) deploy(ctx context.Context) (deployment.Name, error) {
 
 // command publishes a command and prints its events up to the outcome.
 func (d *demoRun) command(ctx context.Context, kind deployment.Kind, name, op string, data any) (entry, error) {
-	request := events.Request{
-		Type: events.Type{Kind: string(kind), Op: op}, Source: "/slipway/demo", ID: strings.ToLower(rand.Text()),
-		Subject: name, Time: time.Now(), Data: data,
+	fmt.Fprintf(d.stdout, "\n%s\n", jetstream.CommandSubject(string(kind), name, op))
+	pending, err := d.Publish(ctx, kind, op, client.Command{Name: name}, data)
+	if err != nil {
+		return entry{}, err
 	}
-	fmt.Fprintf(d.stdout, "\n%s\n", jetstream.CommandSubject(request.Type.Kind, name, op))
-	e, err := d.await(ctx, request, func(e entry) {
-		fmt.Fprintf(d.stdout, "  %s  %s\n", jetstream.EventSubject(e.Kind, e.Subject, e.Op, string(e.Outcome)), e.detail())
+	e, err := d.Await(ctx, pending, func(e client.Event) {
+		fmt.Fprintf(d.stdout, "  %s  %s\n", jetstream.EventSubject(e.Kind, e.Subject, e.Op, string(e.Outcome)), entry{e}.detail())
 	})
-	if err == nil && e.Outcome != events.Completed {
-		err = fmt.Errorf("demo: %s %s: %s: %s", op, name, e.Outcome, e.detail())
+	if err == nil {
+		err = e.Err()
 	}
-	return e, err
+	if err != nil {
+		err = fmt.Errorf("demo: %w", err)
+	}
+	return entry{e}, err
 }
 
 // ask gets a prediction for the sample row and holds it against XGBoost's own.

@@ -20,7 +20,7 @@ func (e *eventsCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	filter, err := ledgerFilter(e.Kind, e.Name)
 	if err != nil {
 		return err
@@ -36,9 +36,9 @@ func (e *eventsCmd) Run(ctx context.Context, p *program) error {
 		return p.printLine(e)
 	}
 	if e.Follow {
-		return c.ledger.Follow(ctx, filter, max(e.From, 1), nil, printed)
+		return c.Ledger.Follow(ctx, filter, max(e.From, 1), nil, printed)
 	}
-	return c.ledger.Events(ctx, filter, max(e.From, 1), printed)
+	return c.Ledger.Events(ctx, filter, max(e.From, 1), printed)
 }
 
 const eventLine = "%-8v  %-12s  %-10s  %-16s  %-9s  %-9s  %s\n"

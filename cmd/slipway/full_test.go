@@ -58,7 +58,7 @@ func TestFullStore(t *testing.T) {
 	if code == exitOK || !strings.Contains(stderr, "insufficient resources") {
 		t.Errorf("publish a command: got exit code %d and %q, want that the broker has insufficient resources", code, stderr)
 	}
-	if _, err := s.js.PublishMsg(t.Context(), s.replaceMessage(first)); !refusedAsFull(err) {
+	if _, err := s.JetStream.PublishMsg(t.Context(), s.replaceMessage(first)); !refusedAsFull(err) {
 		t.Errorf("publish a command: got %v, want that the broker has insufficient resources", err)
 	}
 	close(answer) // the worker goes on, and cannot say so
@@ -72,7 +72,7 @@ func TestFullStore(t *testing.T) {
 		t.Errorf("got %d %s, want a prediction by the model that was deployed", status, text)
 	}
 
-	if err := s.js.DeleteStream(t.Context(), fill); err != nil {
+	if err := s.JetStream.DeleteStream(t.Context(), fill); err != nil {
 		t.Fatal(err)
 	}
 	for _, sequence := range accepted {
@@ -114,12 +114,12 @@ func (s *system) replaceWith(facts handlers.ModelFacts) (sequence uint64) {
 func (s *system) fillStore() (stream string) {
 	s.tb.Helper()
 	const name = "FILL"
-	if _, err := s.js.CreateStream(s.tb.Context(), natsjs.StreamConfig{Name: name, Subjects: []string{"fill"}}); err != nil {
+	if _, err := s.JetStream.CreateStream(s.tb.Context(), natsjs.StreamConfig{Name: name, Subjects: []string{"fill"}}); err != nil {
 		s.tb.Fatal(err)
 	}
 	for size := 512 << 10; size > 0; size /= 2 {
 		for {
-			_, err := s.js.Publish(s.tb.Context(), "fill", make([]byte, size))
+			_, err := s.JetStream.Publish(s.tb.Context(), "fill", make([]byte, size))
 			if refusedAsFull(err) {
 				break
 			}

@@ -2,12 +2,11 @@ package main
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"time"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
-	"github.com/slipway-ml/slipway/jetstream"
-	"github.com/slipway-ml/slipway/worker"
 )
 
 type historyCmd struct {
@@ -23,38 +22,18 @@ func (h *historyCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	history, err := worker.ReadHistory(ctx, c.ledger, h.Name)
+	defer c.Close()
+	served, err := c.History(ctx, h.Name)
+	if _, none := errors.AsType[*client.Error](err); none {
+		return exitf(exitNotFound, "deployment %q has never been; \"slipway list\" and \"slipway list --deleted\" show those that are and were", h.Name)
+	}
 	if err != nil {
 		return err
 	}
-	if len(history.Served) == 0 {
-		return c.noHistory(ctx, p, h.Name)
-	}
-	return p.printHistory(history.Served)
-}
-
-// noHistory tells a deployment that never served from one that never was.
-func (c *client) noHistory(ctx context.Context, p *program, name string) error {
-	last, err := c.ledger.Last(ctx, jetstream.Fence(string(deployment.KindDeployment), name))
-	if err != nil {
-		return err
-	}
-	var data worker.Data
-	if last.Sequence > 0 {
-		if _, data, err = worker.ReadEvent(last); err != nil {
-			return err
-		}
-	}
-	if data.Deployment == nil {
-		return exitf(exitNotFound, "deployment %q has never been; \"slipway list\" and \"slipway list --deleted\" show those that are and were", name)
-	}
-	return p.printHistory(nil)
+	return p.printHistory(served)
 }
 
 func (p *program) printHistory(served []deployment.Served) error {
-	served = append([]deployment.Served{}, served...)
-	slices.Reverse(served)
 	if p.output == "json" {
 		return p.printJSON(served)
 	}

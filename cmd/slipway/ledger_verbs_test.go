@@ -41,7 +41,7 @@ func (s *system) wants(code int, args ...string) (stdout, stderr string) {
 // events are the whole ledger.
 func (s *system) events() (all []entry) {
 	s.tb.Helper()
-	if err := s.ledger.Replay(s.tb.Context(), jetstream.Span{Filter: jetstream.AllEvents}, func(m jetstream.Message) error {
+	if err := s.Ledger.Replay(s.tb.Context(), jetstream.Span{Filter: jetstream.AllEvents}, func(m jetstream.Message) error {
 		e, err := readEntry(m)
 		all = append(all, e)
 		return err
@@ -123,7 +123,7 @@ func TestReplayVerbPublishes(t *testing.T) {
 	t.Parallel()
 	s := inUse(t)
 	all := s.events()
-	stream, err := s.js.CreateStream(t.Context(), natsjs.StreamConfig{Name: "AUDIT", Subjects: []string{"audit.>"}})
+	stream, err := s.JetStream.CreateStream(t.Context(), natsjs.StreamConfig{Name: "AUDIT", Subjects: []string{"audit.>"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,7 @@ func TestVerifyAndRebuildVerbs(t *testing.T) {
 	}
 	before := s.state("churn")
 
-	kv, err := s.js.KeyValue(t.Context(), jetstream.DeploymentsBucket)
+	kv, err := s.JetStream.KeyValue(t.Context(), jetstream.DeploymentsBucket)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestVerifyAndRebuildVerbs(t *testing.T) {
 	if _, err := kv.PutString(t.Context(), "ghost", "{}"); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.js.DeleteKeyValue(t.Context(), jetstream.ModelsBucket); err != nil {
+	if err := s.JetStream.DeleteKeyValue(t.Context(), jetstream.ModelsBucket); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{
@@ -266,7 +266,7 @@ func TestProvisionVerb(t *testing.T) {
 			t.Errorf("got\n%s\nwant a line %q", stdout, line)
 		}
 	}
-	if err := s.js.DeleteKeyValue(t.Context(), jetstream.ModelsBucket); err != nil {
+	if err := s.JetStream.DeleteKeyValue(t.Context(), jetstream.ModelsBucket); err != nil {
 		t.Fatal(err)
 	}
 	stdout, _ = s.wants(exitOK, "provision", "-o", "json")
@@ -325,12 +325,12 @@ func TestRedriveVerb(t *testing.T) {
 			t.Errorf("event %d: got command %+v, correlation id %v", e.Stored.Sequence, e.Command, ce.Extensions()["correlationid"])
 		}
 	}
-	command, err := s.commands.Next(t.Context(), jetstream.CommandFilter("deployment", "churn"), rejected.Command.Sequence+3)
+	command, err := s.Commands.Next(t.Context(), jetstream.CommandFilter("deployment", "churn"), rejected.Command.Sequence+3)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for command.Sequence > 0 && !bytes.Contains(command.Body, []byte(`"id":"again"`)) {
-		if command, err = s.commands.Next(t.Context(), jetstream.CommandFilter("deployment", "churn"), command.Sequence+1); err != nil {
+		if command, err = s.Commands.Next(t.Context(), jetstream.CommandFilter("deployment", "churn"), command.Sequence+1); err != nil {
 			t.Fatal(err)
 		}
 	}

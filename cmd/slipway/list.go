@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/worker"
@@ -19,35 +20,36 @@ type listCmd struct {
 
 // Run lists what there is.
 func (l *listCmd) Run(ctx context.Context, p *program) error {
-	if err := l.check(l.What, l.Deleted); err != nil {
+	query, err := l.query(l.What, l.Deleted)
+	if err != nil {
 		return err
 	}
 	c, err := p.client(ctx)
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	switch l.What {
 	case "models":
-		return show(ctx, p, c.js, jetstream.ModelsBucket, "ID FORMAT TARGET TYPE FEATURES BYTES REGISTERED", func(m worker.ModelView) []string {
+		return show(ctx, p, c.JetStream, jetstream.ModelsBucket, "ID FORMAT TARGET TYPE FEATURES BYTES REGISTERED", func(m worker.ModelView) []string {
 			return []string{
 				string(m.ID), string(m.Format), m.Target.Name, string(m.Target.Type),
 				strconv.Itoa(len(m.Features)), strconv.FormatInt(m.Artifact.Size, 10), m.RegisteredAt.Format(time.RFC3339),
 			}
 		})
 	case "servers":
-		return showServers(ctx, p, c.js)
+		return showServers(ctx, p, c.JetStream)
 	}
-	all, err := list[worker.DeploymentView](ctx, c.js, jetstream.DeploymentsBucket)
+	page, err := c.List(ctx, query)
 	if err != nil {
 		return err
 	}
 	if l.Deleted {
-		return printListed(p, "NAME DELETED BY LABEL", l.page(all, true), tombstoneOf, func(t tombstone) []string {
+		return printListed(p, "NAME DELETED BY LABEL", page, tombstoneOf, func(t tombstone) []string {
 			return []string{string(t.ID), t.DeletedAt.Format(time.RFC3339), t.DeletedBy, t.Label}
 		})
 	}
-	return printListed(p, "NAME STATUS MODEL REVISION UPDATED IMPORTANCE LABEL", l.page(all, false), itself, func(d worker.DeploymentView) []string {
+	return printListed(p, "NAME STATUS MODEL REVISION UPDATED IMPORTANCE LABEL", page, itself, func(d worker.DeploymentView) []string {
 		return []string{
 			string(d.Name), string(d.Status), modelID(d.Model), strconv.FormatUint(d.Revision, 10),
 			d.UpdatedAt.Format(time.RFC3339), string(d.Importance), d.Label,
@@ -77,10 +79,10 @@ func tombstoneOf(d worker.DeploymentView) tombstone {
 func itself(d worker.DeploymentView) worker.DeploymentView { return d }
 
 // printListed writes a page: every element as JSON, or a row each.
-func printListed[T any](p *program, header string, page page, element func(worker.DeploymentView) T, row func(T) []string) error {
-	result := pageJSON[T]{Count: len(page.data), TotalCount: page.total, Data: make([]T, len(page.data))}
-	rows := make([][]string, len(page.data))
-	for i, d := range page.data {
+func printListed[T any](p *program, header string, page client.Page, element func(worker.DeploymentView) T, row func(T) []string) error {
+	result := pageJSON[T]{Count: page.Count, TotalCount: page.TotalCount, Data: make([]T, page.Count)}
+	rows := make([][]string, page.Count)
+	for i, d := range page.Data {
 		result.Data[i] = element(d)
 		rows[i] = row(result.Data[i])
 	}
@@ -90,8 +92,8 @@ func printListed[T any](p *program, header string, page page, element func(worke
 	if err := p.printTable(header, rows); err != nil {
 		return err
 	}
-	if next := page.offset + len(page.data); next < page.total && len(page.data) > 0 {
-		fmt.Fprintf(p.stderr, "%d of %d; --offset %d shows more\n", len(page.data), page.total, next)
+	if next := page.Offset + page.Count; next < page.TotalCount && page.Count > 0 {
+		fmt.Fprintf(p.stderr, "%d of %d; --offset %d shows more\n", page.Count, page.TotalCount, next)
 	}
 	return nil
 }

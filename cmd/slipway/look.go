@@ -3,15 +3,15 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/serving"
@@ -29,28 +29,24 @@ func (g *getCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	if _, err := deployment.ParseName(g.Name); err != nil {
 		return exitf(exitUsage, "%w", err)
 	}
 	if g.At != "" {
 		return g.past(ctx, p, c)
 	}
-	bucket, err := jetstream.OpenBucket[worker.DeploymentView](ctx, c.js, jetstream.DeploymentsBucket)
-	if err != nil {
-		return err
-	}
-	d, revision, err := bucket.Load(ctx, g.Name)
-	if err != nil {
-		return err
-	}
-	if revision == 0 || !d.Exists() {
+	d, err := c.Get(ctx, g.Name)
+	if _, none := errors.AsType[*client.Error](err); none {
 		return exitf(exitNotFound, "deployment %q does not exist; \"slipway list\" shows those that do", g.Name)
+	}
+	if err != nil {
+		return err
 	}
 	if p.output == "json" {
 		return p.printJSON(d)
 	}
-	servers, err := list[serving.Server](ctx, c.js, jetstream.ServersBucket)
+	servers, err := client.Values[serving.Server](ctx, c.JetStream, jetstream.ServersBucket)
 	if err != nil {
 		return err
 	}
@@ -96,8 +92,8 @@ func (serversCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	return showServers(ctx, p, c.js)
+	defer c.Close()
+	return showServers(ctx, p, c.JetStream)
 }
 
 func showServers(ctx context.Context, p *program, js natsjs.JetStream) error {
@@ -112,7 +108,7 @@ func showServers(ctx context.Context, p *program, js natsjs.JetStream) error {
 
 // show lists the values of a bucket by key, a row each.
 func show[T any](ctx context.Context, p *program, js natsjs.JetStream, bucket, header string, row func(T) []string) error {
-	values, err := list[T](ctx, js, bucket)
+	values, err := client.Values[T](ctx, js, bucket)
 	if err != nil {
 		return err
 	}
@@ -124,23 +120,6 @@ func show[T any](ctx context.Context, p *program, js natsjs.JetStream, bucket, h
 		rows[i] = row(value)
 	}
 	return p.printTable(header, rows)
-}
-
-// list are the values of a bucket by key.
-func list[T any](ctx context.Context, js natsjs.JetStream, name string) ([]T, error) {
-	bucket, err := jetstream.OpenBucket[T](ctx, js, name)
-	if err != nil {
-		return nil, err
-	}
-	values, err := bucket.List(ctx, "")
-	if err != nil {
-		return nil, err
-	}
-	sorted := make([]T, 0, len(values))
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		sorted = append(sorted, values[key])
-	}
-	return sorted, nil
 }
 
 func modelID(m *deployment.ModelRef) string {

@@ -66,13 +66,13 @@ func serve(tb testing.TB, environment map[string]string) *served {
 // settled is the state of a deployment once the bucket shows its newest event.
 func (s *system) settled(name string) string {
 	s.tb.Helper()
-	last, err := s.ledger.Last(s.tb.Context(), jetstream.Fence("deployment", name))
+	last, err := s.Ledger.Last(s.tb.Context(), jetstream.Fence("deployment", name))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
 	bucket, err := jetstream.OpenBucket[struct {
 		LedgerSequence uint64 `json:"ledgerSequence"`
-	}](s.tb.Context(), s.js, jetstream.DeploymentsBucket)
+	}](s.tb.Context(), s.JetStream, jetstream.DeploymentsBucket)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -158,7 +158,7 @@ const replaceChurn = "slipway.commands.deployment.churn.replace"
 // artifact puts bytes into the object store and returns how a command names them.
 func (s *served) artifact(body []byte) deployment.Artifact {
 	s.tb.Helper()
-	objects, err := jetstream.OpenObjects(s.tb.Context(), s.js)
+	objects, err := jetstream.OpenObjects(s.tb.Context(), s.JetStream)
 	if err != nil {
 		s.tb.Fatal(err)
 	}

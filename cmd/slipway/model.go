@@ -3,19 +3,14 @@ package main
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"strings"
 
-	"github.com/slipway-ml/slipway/artifacts"
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/handlers"
-	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/serving/predict"
 )
 
@@ -34,7 +29,7 @@ type modelFile struct {
 
 // facts are the facts that the flags describe, nil when there are none. The
 // file, if there is one, is uploaded.
-func (m *modelFile) facts(ctx context.Context, p *program, c *client) (*handlers.ModelFacts, error) {
+func (m *modelFile) facts(ctx context.Context, p *program, c *client.Client) (*handlers.ModelFacts, error) {
 	if m.File == "" && m.Facts == "" {
 		return nil, nil //nolint:nilnil // no flags, no facts
 	}
@@ -64,8 +59,8 @@ func (m *modelFile) facts(ctx context.Context, p *program, c *client) (*handlers
 	if err := m.features(&facts); err != nil {
 		return nil, err
 	}
-	artifact, err := upload(ctx, p, c, m.File)
-	facts.Artifact = artifact
+	var err error
+	facts.Artifact, err = upload(ctx, p, c, m.File)
 	return &facts, err
 }
 
@@ -112,33 +107,14 @@ func (m *modelFile) features(facts *handlers.ModelFacts) error {
 	return nil
 }
 
-// upload puts a file into the artifacts object store under its digest, unless it
-// is there already.
-func upload(ctx context.Context, p *program, c *client, path string) (a deployment.Artifact, err error) {
+// upload puts a file into the artifacts object store.
+func upload(ctx context.Context, p *program, c *client.Client, path string) (deployment.Artifact, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return a, exitf(exitUsage, "--file: %w", err)
+		return deployment.Artifact{}, exitf(exitUsage, "--file: %w", err)
 	}
 	defer file.Close()
-	sum := sha256.New()
-	if a.Size, err = io.Copy(sum, file); err != nil {
-		return a, exitf(exitUsage, "--file %s: %w", path, err)
-	}
-	a.Digest = deployment.DigestOf(sum.Sum(nil))
-	a.Object = artifacts.ObjectName(a.Digest)
-	objects, err := jetstream.OpenObjects(ctx, c.js)
-	if err != nil {
-		return a, err
-	}
-	switch size, err := objects.Size(ctx, a.Object); {
-	case err == nil && size == a.Size:
-		return a, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
-		return a, err
-	}
-	fmt.Fprintf(p.stderr, "uploading %s, %d bytes\n", path, a.Size)
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		return a, err
-	}
-	return a, objects.Put(ctx, a.Object, file)
+	return c.Upload(ctx, file, func(a deployment.Artifact) {
+		fmt.Fprintf(p.stderr, "uploading %s, %d bytes\n", path, a.Size)
+	})
 }

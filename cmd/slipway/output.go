@@ -114,17 +114,22 @@ func outcomeCode(e entry) int {
 		if e.Failure == nil {
 			return exitRejected
 		}
-		switch e.Failure.Class {
-		case deployment.ClassNotFound:
-			return exitNotFound
-		case deployment.ClassConflict:
-			return exitConflict
-		case deployment.ClassForbidden:
-			return exitUnauthorised
-		case deployment.ClassInvalid, deployment.ClassInternal:
-		}
-		return exitRejected
+		return classCode(e.Failure.Class)
 	default:
 		return exitFailed
 	}
+}
+
+// classCode is the exit code of a rejection.
+func classCode(c deployment.Class) int {
+	switch c {
+	case deployment.ClassNotFound:
+		return exitNotFound
+	case deployment.ClassConflict:
+		return exitConflict
+	case deployment.ClassForbidden:
+		return exitUnauthorised
+	case deployment.ClassInvalid, deployment.ClassInternal:
+	}
+	return exitRejected
 }

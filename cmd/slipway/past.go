@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/jetstream"
@@ -23,14 +24,14 @@ var errPast = errors.New("past it")
 
 // past shows the deployment as the newest event at or before g.At has it. Only
 // the events of this deployment are read.
-func (g *getCmd) past(ctx context.Context, p *program, c *client) error {
-	sequence, at, err := c.parsePlace(ctx, g.At)
+func (g *getCmd) past(ctx context.Context, p *program, c *client.Client) error {
+	sequence, at, err := parsePlace(ctx, c.Ledger, g.At)
 	if err != nil {
 		return exitf(exitUsage, "--at %q: %w, or a sequence in the ledger", g.At, err)
 	}
 	var last jetstream.Message
 	fence := jetstream.Fence(string(deployment.KindDeployment), g.Name)
-	err = c.ledger.Replay(ctx, jetstream.Span{Filter: fence}, func(m jetstream.Message) error {
+	err = c.Ledger.Replay(ctx, jetstream.Span{Filter: fence}, func(m jetstream.Message) error {
 		if at.IsZero() && m.Sequence > sequence || !at.IsZero() && m.Time.After(at) {
 			return errPast
 		}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/serving"
@@ -134,15 +135,15 @@ func (p *program) liveServer(ctx context.Context, name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer c.close()
-	servers, err := list[serving.Server](ctx, c.js, jetstream.ServersBucket)
+	defer c.Close()
+	servers, err := client.Values[serving.Server](ctx, c.JetStream, jetstream.ServersBucket)
 	if err != nil {
 		return "", err
 	}
 	if len(servers) == 0 {
 		return "", exitf(exitUnreachable, "no prediction server is live; start one, or name one with --url")
 	}
-	deployments, err := jetstream.OpenBucket[worker.DeploymentView](ctx, c.js, jetstream.DeploymentsBucket)
+	deployments, err := jetstream.OpenBucket[worker.DeploymentView](ctx, c.JetStream, jetstream.DeploymentsBucket)
 	if err != nil {
 		return "", err
 	}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/jetstream"
@@ -35,16 +36,16 @@ func (r *redriveCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	requests := make([]events.Request, len(r.Commands))
+	defer c.Close()
+	requests := make([]request, len(r.Commands))
 	for i, which := range r.Commands {
 		if requests[i], err = r.again(ctx, c, which); err != nil {
 			return err
 		}
 	}
 	var worst error
-	for i, request := range requests {
-		err := p.send(ctx, c, r.Wait, request)
+	for i, again := range requests {
+		err := p.send(ctx, c, r.Wait, deployment.Kind(r.Kind), again.op, again.command, again.data)
 		if err != nil && !errors.Is(err, errSaid) {
 			return fmt.Errorf("redrive %s: %w", r.Commands[i], err)
 		}
@@ -53,40 +54,47 @@ func (r *redriveCmd) Run(ctx context.Context, p *program) error {
 	return worst
 }
 
+// request is a command that is to be published.
+type request struct {
+	op      string
+	command client.Command
+	data    any
+}
+
 // again is the command with this id or token as it is published again.
-func (r *redriveCmd) again(ctx context.Context, c *client, which string) (request events.Request, err error) {
+func (r *redriveCmd) again(ctx context.Context, c *client.Client, which string) (again request, err error) {
 	op, err := r.find(ctx, c, which)
 	if err != nil {
-		return request, err
+		return again, err
 	}
 	switch op.Outcome {
 	case events.Failed, events.Rejected, events.Expired:
 	default:
-		return request, exitf(exitConflict, "command %s is %s: expected one that failed, was rejected or has expired", which, op.Outcome)
+		return again, exitf(exitConflict, "command %s is %s: expected one that failed, was rejected or has expired", which, op.Outcome)
 	}
-	msg, err := c.commands.Next(ctx, jetstream.CommandFilter(r.Kind, r.Name), op.Sequence)
+	msg, err := c.Commands.Next(ctx, jetstream.CommandFilter(r.Kind, r.Name), op.Sequence)
 	if err != nil {
-		return request, err
+		return again, err
 	}
 	if msg.Sequence != op.Sequence {
-		return request, exitf(exitNotFound, "command %s, sequence %d, is no longer stored", which, op.Sequence)
+		return again, exitf(exitNotFound, "command %s, sequence %d, is no longer stored", which, op.Sequence)
 	}
 	cmd, err := events.ReadCommand(msg.Header, msg.Body)
 	if err == nil && jetstream.CommandSubject(cmd.Type.Kind, cmd.Subject, cmd.Type.Op) != msg.Subject {
 		err = fmt.Errorf("its type %s and subject %q do not fit NATS subject %s", cmd.Type, cmd.Subject, msg.Subject)
 	}
 	if err != nil {
-		return request, exitf(exitRejected, "command %s, sequence %d, cannot be carried out, however often it is published: %w", which, op.Sequence, err)
+		return again, exitf(exitRejected, "command %s, sequence %d, cannot be carried out, however often it is published: %w", which, op.Sequence, err)
 	}
-	return events.Request{
-		Type: cmd.Type, Subject: cmd.Subject, CorrelationID: cmd.CorrelationID, CausationID: cmd.ID, Data: cmd.Data,
-	}, nil
+	again = request{op: cmd.Type.Op, command: r.Wait.command(cmd.Subject), data: cmd.Data}
+	again.command.CorrelationID, again.command.CausationID = cmd.CorrelationID, cmd.ID
+	return again, nil
 }
 
 // find is what became of the command with this id or token. Ids may look like
 // tokens: it is taken for a token first.
-func (r *redriveCmd) find(ctx context.Context, c *client, which string) (op worker.OperationView, err error) {
-	bucket, err := jetstream.OpenBucket[worker.OperationView](ctx, c.js, jetstream.OperationsBucket)
+func (r *redriveCmd) find(ctx context.Context, c *client.Client, which string) (op worker.OperationView, err error) {
+	bucket, err := jetstream.OpenBucket[worker.OperationView](ctx, c.JetStream, jetstream.OperationsBucket)
 	if err != nil {
 		return op, err
 	}
@@ -97,7 +105,7 @@ func (r *redriveCmd) find(ctx context.Context, c *client, which string) (op work
 		}
 	}
 	fold := worker.NewFold()
-	if err := c.ledger.Replay(ctx, jetstream.Span{Filter: jetstream.Fence(r.Kind, r.Name)}, func(m jetstream.Message) error {
+	if err := c.Ledger.Replay(ctx, jetstream.Span{Filter: jetstream.Fence(r.Kind, r.Name)}, func(m jetstream.Message) error {
 		fold.Add(m)
 		return nil
 	}); err != nil {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
 )
@@ -34,13 +35,13 @@ func (r *replayCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	span := jetstream.Span{From: r.FromSequence, Follow: r.Follow}
 	if span.Filter, err = ledgerFilter(r.Kind, r.Name); err != nil {
 		return err
 	}
 	if r.FromTime != "" {
-		if span.Since, err = c.parseTime(ctx, r.FromTime); err != nil {
+		if span.Since, err = parseTime(ctx, c.Ledger, r.FromTime); err != nil {
 			return exitf(exitUsage, "--from-time %q: %w", r.FromTime, err)
 		}
 	}
@@ -50,7 +51,7 @@ func (r *replayCmd) Run(ctx context.Context, p *program) error {
 	out := bufio.NewWriterSize(p.stdout, 256<<10)
 	var newest uint64 // an event after it is written at once
 	if r.Follow {
-		if newest, err = c.ledger.End(ctx, span.Filter); err != nil {
+		if newest, err = c.Ledger.End(ctx, span.Filter); err != nil {
 			return err
 		}
 	}
@@ -79,8 +80,8 @@ func writeLine(out *bufio.Writer, event []byte) error {
 }
 
 // republish publishes the events of the span below a prefix.
-func (p *program) republish(ctx context.Context, c *client, span jetstream.Span, prefix string) error {
-	again, err := jetstream.NewRepublisher(ctx, c.js, prefix, span.Filter)
+func (p *program) republish(ctx context.Context, c *client.Client, span jetstream.Span, prefix string) error {
+	again, err := jetstream.NewRepublisher(ctx, c.JetStream, prefix, span.Filter)
 	if err != nil {
 		return err
 	}
@@ -96,7 +97,7 @@ func (p *program) republish(ctx context.Context, c *client, span jetstream.Span,
 
 // replay calls handle for each event of the span and then finish, whatever
 // happened, and says on stderr how far it is.
-func (p *program) replay(ctx context.Context, c *client, span jetstream.Span, handle func(jetstream.Message) error, finish func() error) error {
+func (p *program) replay(ctx context.Context, c *client.Client, span jetstream.Span, handle func(jetstream.Message) error, finish func() error) error {
 	var count, sequence atomic.Uint64
 	began := time.Now()
 	done, ended := make(chan struct{}), make(chan struct{})
@@ -113,7 +114,7 @@ func (p *program) replay(ctx context.Context, c *client, span jetstream.Span, ha
 			}
 		}
 	}()
-	err := c.ledger.Replay(ctx, span, func(m jetstream.Message) error {
+	err := c.Ledger.Replay(ctx, span, func(m jetstream.Message) error {
 		err := handle(m)
 		if err == nil {
 			count.Add(1)
@@ -134,24 +135,16 @@ func (p *program) replay(ctx context.Context, c *client, span jetstream.Span, ha
 
 // ledgerFilter matches the events of one deployment or model, of one kind, or all.
 func ledgerFilter(kind, name string) (string, error) {
-	switch {
-	case name != "":
+	if name != "" {
 		if _, err := deployment.ParseName(name); err != nil {
 			return "", exitf(exitUsage, "%w", err)
 		}
-		if kind == "" {
-			kind = string(deployment.KindDeployment)
-		}
-		return jetstream.Fence(kind, name), nil
-	case kind != "":
-		return jetstream.EventSubject(kind, "*", "*", "*"), nil
-	default:
-		return jetstream.AllEvents, nil
 	}
+	return client.Watch{Kind: deployment.Kind(kind), Name: name}.Filter(), nil
 }
 
 // parseTime reads a time, or how long ago it was by the broker's clock.
-func (c *client) parseTime(ctx context.Context, s string) (time.Time, error) {
+func parseTime(ctx context.Context, ledger *jetstream.Ledger, s string) (time.Time, error) {
 	if at, err := time.Parse(time.RFC3339, s); err == nil {
 		return at, nil
 	}
@@ -159,15 +152,15 @@ func (c *client) parseTime(ctx context.Context, s string) (time.Time, error) {
 	if err != nil || ago < 0 {
 		return time.Time{}, fmt.Errorf("expected a time such as %s, or a duration such as 2h", time.Now().UTC().Format(time.RFC3339))
 	}
-	now, err := c.ledger.Now(ctx)
+	now, err := ledger.Now(ctx)
 	return now.Add(-ago), err
 }
 
 // parsePlace reads a sequence in the ledger, or a time.
-func (c *client) parsePlace(ctx context.Context, s string) (sequence uint64, at time.Time, err error) {
+func parsePlace(ctx context.Context, ledger *jetstream.Ledger, s string) (sequence uint64, at time.Time, err error) {
 	if sequence, err = strconv.ParseUint(s, 10, 64); err == nil {
 		return sequence, at, nil
 	}
-	at, err = c.parseTime(ctx, s)
+	at, err = parseTime(ctx, ledger, s)
 	return 0, at, err
 }

@@ -52,7 +52,7 @@ func TestBrokerRestartsWhileCommandsWait(t *testing.T) {
 				if c.lives()[c.brokers[0].name] == lives[c.brokers[0].name] {
 					return errors.New("it has not been started again")
 				}
-				_, err := c.ledger.Now(ctx)
+				_, err := c.Ledger.Now(ctx)
 				return err
 			})
 			c.send(c.servers[0], syscall.SIGCONT)

@@ -9,6 +9,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/nats-io/nats.go"
+
+	"github.com/slipway-ml/slipway/client"
 )
 
 // Exit codes (ecosystem.md section 3). Scripts rely on them.
@@ -128,12 +130,17 @@ func newParser(c *cli, options ...kong.Option) (*kong.Kong, error) {
 var errSaid = errors.New("said")
 
 func exitCode(ctx context.Context, err error) int {
-	var exit *exitError
+	var (
+		exit    *exitError
+		refused *client.Error
+	)
 	switch {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &exit):
 		return exit.code
+	case errors.As(err, &refused):
+		return classCode(refused.Class)
 	case ctx.Err() != nil:
 		return exitInterrupted
 	case errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrPermissionViolation) || errors.Is(err, nats.ErrAuthExpired):

@@ -18,6 +18,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
@@ -82,7 +83,7 @@ func (c *console) await(text string, ended <-chan struct{}) error {
 
 // system is a slipway that "up" started in this process, with clients.
 type system struct {
-	*client
+	*client.Client
 	tb     testing.TB
 	dir    string
 	where  endpoints
@@ -138,7 +139,7 @@ func startUp(tb testing.TB, environment map[string]string) *system {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if s.client, err = newClient(tb.Context(), s.conn, js); err != nil {
+	if s.Client, err = client.Over(tb.Context(), js, "/test"); err != nil {
 		tb.Fatal(err)
 	}
 	return s
@@ -147,7 +148,7 @@ func startUp(tb testing.TB, environment map[string]string) *system {
 // publish publishes bytes as a program does that knows nothing of us.
 func (s *system) publish(msg *nats.Msg) (sequence uint64) {
 	s.tb.Helper()
-	ack, err := s.js.PublishMsg(s.tb.Context(), msg)
+	ack, err := s.JetStream.PublishMsg(s.tb.Context(), msg)
 	if err != nil {
 		s.tb.Fatalf("publish %s: %v", msg.Subject, err)
 	}
@@ -188,7 +189,7 @@ func (s *system) outcomeOf(sequence uint64) (found entry) {
 	s.tb.Helper()
 	ctx, cancel := context.WithTimeout(s.tb.Context(), patience)
 	defer cancel()
-	err := s.ledger.Follow(ctx, jetstream.AllEvents, 1, nil, func(m jetstream.Message) error {
+	err := s.Ledger.Follow(ctx, jetstream.AllEvents, 1, nil, func(m jetstream.Message) error {
 		e, err := readEntry(m)
 		if err == nil && e.Command.Sequence == sequence && e.Outcome.Terminal() {
 			found, err = e, errFound
@@ -208,7 +209,7 @@ func (s *system) shown(e entry) {
 	if !worker.Recorded(e.Outcome, e.Data) {
 		return
 	}
-	bucket, err := jetstream.OpenBucket[worker.OperationView](s.tb.Context(), s.js, jetstream.OperationsBucket)
+	bucket, err := jetstream.OpenBucket[worker.OperationView](s.tb.Context(), s.JetStream, jetstream.OperationsBucket)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -222,7 +223,7 @@ func (s *system) shown(e entry) {
 // history is every event of the command with this sequence.
 func (s *system) history(sequence uint64) (all []entry) {
 	s.tb.Helper()
-	if err := s.ledger.Events(s.tb.Context(), jetstream.AllEvents, 1, func(m jetstream.Message) error {
+	if err := s.Ledger.Events(s.tb.Context(), jetstream.AllEvents, 1, func(m jetstream.Message) error {
 		e, err := readEntry(m)
 		if err == nil && e.Command.Sequence == sequence {
 			all = append(all, e)
@@ -238,7 +239,7 @@ func (s *system) history(sequence uint64) (all []entry) {
 func (s *system) outcomes() map[uint64]int {
 	s.tb.Helper()
 	count := make(map[uint64]int)
-	if err := s.ledger.Events(s.tb.Context(), jetstream.AllEvents, 1, func(m jetstream.Message) error {
+	if err := s.Ledger.Events(s.tb.Context(), jetstream.AllEvents, 1, func(m jetstream.Message) error {
 		e, err := readEntry(m)
 		if err == nil && e.Outcome.Terminal() {
 			count[e.Command.Sequence]++
@@ -254,7 +255,7 @@ func (s *system) outcomes() map[uint64]int {
 // the event that it comes from; "" if there is no such deployment.
 func (s *system) state(name string) string {
 	s.tb.Helper()
-	bucket, err := jetstream.OpenBucket[worker.DeploymentView](s.tb.Context(), s.js, jetstream.DeploymentsBucket)
+	bucket, err := jetstream.OpenBucket[worker.DeploymentView](s.tb.Context(), s.JetStream, jetstream.DeploymentsBucket)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -317,7 +318,7 @@ func readSample(tb testing.TB) (s sample) {
 // upload puts a model of the demo into the object store and returns its facts.
 func (s *system) upload(id deployment.Name) handlers.ModelFacts {
 	s.tb.Helper()
-	d := &demoRun{client: s.client}
+	d := &demoRun{Client: s.Client}
 	d.sample.Features = readSample(s.tb).Features
 	facts, err := d.upload(s.tb.Context(), id)
 	if err != nil {

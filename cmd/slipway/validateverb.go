@@ -20,7 +20,7 @@ func (v *validateCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
+	defer c.Close()
 	choice, err := v.choice(ctx, p, c)
 	if err != nil {
 		return err

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/worker"
 )
@@ -31,8 +32,8 @@ func (verifyCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	a, missing, err := c.audit(ctx)
+	defer c.Close()
+	a, missing, err := newAudit(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -64,19 +65,19 @@ func (r *rebuildCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	defer c.close()
-	a, missing, err := c.audit(ctx)
+	defer c.Close()
+	a, missing, err := newAudit(ctx, c)
 	if err != nil {
 		return err
 	}
 	if len(missing) > 0 && !r.DryRun {
 		// As many copies as the ledger has: what SLIPWAY_REPLICAS says here may
 		// not be what it says where the workers run.
-		if err := jetstream.Provision(ctx, c.js, c.ledger.Replicas(), p.ackWait()); err != nil {
+		if err := jetstream.Provision(ctx, c.JetStream, c.Ledger.Replicas(), p.ackWait()); err != nil {
 			return err
 		}
 		fmt.Fprintf(p.stderr, "made bucket %s\n", strings.Join(missing, " and "))
-		if a, _, err = c.audit(ctx); err != nil {
+		if a, _, err = newAudit(ctx, c); err != nil {
 			return err
 		}
 	}
@@ -94,13 +95,13 @@ func (r *rebuildCmd) Run(ctx context.Context, p *program) error {
 	return p.printAudit(a, &mended)
 }
 
-// audit is an audit that has not begun, and the buckets that do not exist.
-func (c *client) audit(ctx context.Context) (a *worker.Audit, missing []string, err error) {
+// newAudit is an audit that has not begun, and the buckets that do not exist.
+func newAudit(ctx context.Context, c *client.Client) (a *worker.Audit, missing []string, err error) {
 	a = &worker.Audit{
-		Ledger: c.ledger, Commands: c.commands, Settle: 250 * time.Millisecond, Buckets: make(map[string]*jetstream.RawBucket),
+		Ledger: c.Ledger, Commands: c.Commands, Settle: 250 * time.Millisecond, Buckets: make(map[string]*jetstream.RawBucket),
 	}
 	for _, name := range worker.Projected() {
-		bucket, err := jetstream.OpenRawBucket(ctx, c.js, name)
+		bucket, err := jetstream.OpenRawBucket(ctx, c.JetStream, name)
 		switch {
 		case errors.Is(err, jetstream.ErrNoBucket):
 			missing = append(missing, name)

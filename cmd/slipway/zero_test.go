@@ -138,7 +138,7 @@ func (z *zero) upload(content []byte) deployment.Artifact {
 	sum := sha256.Sum256(content)
 	a := deployment.Artifact{Digest: deployment.DigestOf(sum[:]), Size: int64(len(content))}
 	a.Object = artifacts.ObjectName(a.Digest)
-	objects, err := jetstream.OpenObjects(z.tb.Context(), z.js)
+	objects, err := jetstream.OpenObjects(z.tb.Context(), z.JetStream)
 	if err == nil {
 		err = objects.Put(z.tb.Context(), a.Object, bytes.NewReader(content))
 	}
@@ -214,7 +214,7 @@ func (z *zero) call(count int, took func(by deployment.Name, asked, answered tim
 
 // follow hands the outcome of each command to whoever waits for it.
 func (z *zero) follow(ctx context.Context) {
-	err := z.ledger.Follow(ctx, jetstream.AllEvents, 1, nil, func(m jetstream.Message) error {
+	err := z.Ledger.Follow(ctx, jetstream.AllEvents, 1, nil, func(m jetstream.Message) error {
 		e, err := readEntry(m)
 		if err == nil && e.Outcome.Terminal() {
 			z.ending(e.Command.Sequence) <- e
@@ -243,7 +243,7 @@ func (z *zero) publish(op string, data any) (id string, sequence uint64) {
 		z.tb.Fatal(err)
 	}
 	id = nats.NewInbox()
-	ack, err := z.js.PublishMsg(z.tb.Context(), &nats.Msg{
+	ack, err := z.JetStream.PublishMsg(z.tb.Context(), &nats.Msg{
 		Subject: jetstream.CommandSubject(string(deployment.KindDeployment), zeroName, op),
 		Data:    structured(deployment.KindDeployment, zeroName, op, id, string(text)),
 	})

@@ -114,7 +114,7 @@ func newFew(tb testing.TB, more ...string) *chaos {
 	c := newProcesses(tb, self, oneNode(tb, tb.TempDir()), 2, 1, more...)
 	ctx, cancel := context.WithTimeout(tb.Context(), patience)
 	defer cancel()
-	servers, err := jetstream.OpenBucket[serving.Server](ctx, c.js, jetstream.ServersBucket)
+	servers, err := jetstream.OpenBucket[serving.Server](ctx, c.JetStream, jetstream.ServersBucket)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -185,7 +185,7 @@ func (c *chaos) order(name, op string, data any) (sequence uint64) {
 	if err != nil {
 		c.tb.Fatal(err)
 	}
-	sequence, err = c.commands.Publish(c.tb.Context(), jetstream.CommandSubject(kind, name, op), e.ID(), header, body)
+	sequence, err = c.Commands.Publish(c.tb.Context(), jetstream.CommandSubject(kind, name, op), e.ID(), header, body)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -197,7 +197,7 @@ func (c *chaos) await(what string, is func(entry) bool) (found entry) {
 	c.tb.Helper()
 	ctx, cancel := context.WithTimeout(c.tb.Context(), chaosDrain)
 	defer cancel()
-	err := c.ledger.Follow(ctx, jetstream.AllEvents, 1, nil, func(m jetstream.Message) error {
+	err := c.Ledger.Follow(ctx, jetstream.AllEvents, 1, nil, func(m jetstream.Message) error {
 		e, err := readEntry(m)
 		if err == nil && is(e) {
 			found, err = e, errFound
@@ -218,7 +218,7 @@ func (c *chaos) awaitOutcome(sequence uint64) entry {
 // desired is what prediction servers are told of a deployment, and its revision.
 func (c *chaos) desired(name deployment.Name) (serving.Desired, uint64) {
 	c.tb.Helper()
-	bucket, err := jetstream.OpenBucket[serving.Desired](c.tb.Context(), c.js, jetstream.ServingBucket)
+	bucket, err := jetstream.OpenBucket[serving.Desired](c.tb.Context(), c.JetStream, jetstream.ServingBucket)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -234,7 +234,7 @@ func (c *chaos) awaitDesired(name deployment.Name, is func(serving.Desired) bool
 	c.tb.Helper()
 	ctx, cancel := context.WithTimeout(c.tb.Context(), patience)
 	defer cancel()
-	bucket, err := jetstream.OpenBucket[serving.Desired](ctx, c.js, jetstream.ServingBucket)
+	bucket, err := jetstream.OpenBucket[serving.Desired](ctx, c.JetStream, jetstream.ServingBucket)
 	if err != nil {
 		c.tb.Fatal(err)
 	}
@@ -248,7 +248,7 @@ func (c *chaos) history() *history {
 	c.tb.Helper()
 	h := newHistory(c.tb)
 	h.violation = c.violation
-	if err := h.readEvents(c.tb.Context(), c.ledger); err != nil {
+	if err := h.readEvents(c.tb.Context(), c.Ledger); err != nil {
 		c.tb.Fatal(err)
 	}
 	return h
