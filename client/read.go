@@ -5,10 +5,9 @@ import (
 	"maps"
 	"slices"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
-
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/serving"
 	"github.com/slipway-ml/slipway/worker"
 )
 
@@ -71,7 +70,7 @@ func (c *Client) List(ctx context.Context, q Query) (Page, error) {
 	if r := q.Check(); r != nil {
 		return Page{}, refused("list", "deployments", r)
 	}
-	all, err := Values[worker.DeploymentView](ctx, c.JetStream, jetstream.DeploymentsBucket)
+	all, err := values[worker.DeploymentView](ctx, c, jetstream.DeploymentsBucket)
 	if err != nil {
 		return Page{}, err
 	}
@@ -80,22 +79,27 @@ func (c *Client) List(ctx context.Context, q Query) (Page, error) {
 
 // Models are the registered models, by id.
 func (c *Client) Models(ctx context.Context) ([]worker.ModelView, error) {
-	return Values[worker.ModelView](ctx, c.JetStream, jetstream.ModelsBucket)
+	return values[worker.ModelView](ctx, c, jetstream.ModelsBucket)
 }
 
-// Values are the values of a bucket in the order of their keys.
-func Values[T any](ctx context.Context, js natsjs.JetStream, name string) ([]T, error) {
-	bucket, err := jetstream.OpenBucket[T](ctx, js, name)
+// Servers are the prediction servers that are live, by id (datarobot.md R2).
+func (c *Client) Servers(ctx context.Context) ([]serving.Server, error) {
+	return values[serving.Server](ctx, c, jetstream.ServersBucket)
+}
+
+// values are the values of a bucket in the order of their keys.
+func values[T any](ctx context.Context, c *Client, name string) ([]T, error) {
+	bucket, err := jetstream.OpenBucket[T](ctx, c.JetStream, name)
 	if err != nil {
 		return nil, err
 	}
-	values, err := bucket.List(ctx, "")
+	all, err := bucket.List(ctx, "")
 	if err != nil {
 		return nil, err
 	}
-	sorted := make([]T, 0, len(values))
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		sorted = append(sorted, values[key])
+	sorted := make([]T, 0, len(all))
+	for _, key := range slices.Sorted(maps.Keys(all)) {
+		sorted = append(sorted, all[key])
 	}
 	return sorted, nil
 }

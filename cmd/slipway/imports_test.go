@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"serving/predict/lightgbm": {},
 	"serving/predict/onnx":     {},
 	"serving/predict/xgboost":  {},
-	"client":                   {"artifacts", "deployment", "events", "handlers", "jetstream", "worker", "github.com/nats-io/nats.go"},
+	"client":                   {"artifacts", "deployment", "events", "handlers", "jetstream", "serving", "worker", "github.com/nats-io/nats.go"},
 	"worker":                   {"deployment", "events", "handlers", "jetstream", "schemas", "golang.org/x/sync"},
 	"cmd/slipway":              {everything},
 	"cmd/eventdocs":            {"deployment", "events", "handlers", "jetstream", "schemas", "worker", "github.com/cloudevents/sdk-go/v2/event"},

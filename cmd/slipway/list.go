@@ -8,7 +8,6 @@ import (
 
 	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
-	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/worker"
 )
 
@@ -31,14 +30,18 @@ func (l *listCmd) Run(ctx context.Context, p *program) error {
 	defer c.Close()
 	switch l.What {
 	case "models":
-		return show(ctx, p, c.JetStream, jetstream.ModelsBucket, "ID FORMAT TARGET TYPE FEATURES BYTES REGISTERED", func(m worker.ModelView) []string {
+		models, err := c.Models(ctx)
+		if err != nil {
+			return err
+		}
+		return show(p, models, "ID FORMAT TARGET TYPE FEATURES BYTES REGISTERED", func(m worker.ModelView) []string {
 			return []string{
 				string(m.ID), string(m.Format), m.Target.Name, string(m.Target.Type),
 				strconv.Itoa(len(m.Features)), strconv.FormatInt(m.Artifact.Size, 10), m.RegisteredAt.Format(time.RFC3339),
 			}
 		})
 	case "servers":
-		return showServers(ctx, p, c.JetStream)
+		return showServers(ctx, p, c)
 	}
 	page, err := c.List(ctx, query)
 	if err != nil {

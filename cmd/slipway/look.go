@@ -9,11 +9,8 @@ import (
 	"strings"
 	"time"
 
-	natsjs "github.com/nats-io/nats.go/jetstream"
-
 	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
-	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/serving"
 	"github.com/slipway-ml/slipway/worker"
 )
@@ -46,7 +43,7 @@ func (g *getCmd) Run(ctx context.Context, p *program) error {
 	if p.output == "json" {
 		return p.printJSON(d)
 	}
-	servers, err := client.Values[serving.Server](ctx, c.JetStream, jetstream.ServersBucket)
+	servers, err := c.Servers(ctx)
 	if err != nil {
 		return err
 	}
@@ -93,11 +90,15 @@ func (serversCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer c.Close()
-	return showServers(ctx, p, c.JetStream)
+	return showServers(ctx, p, c)
 }
 
-func showServers(ctx context.Context, p *program, js natsjs.JetStream) error {
-	return show(ctx, p, js, jetstream.ServersBucket, "ID URL FORMATS STARTED", func(s serving.Server) []string {
+func showServers(ctx context.Context, p *program, c *client.Client) error {
+	servers, err := c.Servers(ctx)
+	if err != nil {
+		return err
+	}
+	return show(p, servers, "ID URL FORMATS STARTED", func(s serving.Server) []string {
 		formats := make([]string, len(s.Formats))
 		for i, f := range s.Formats {
 			formats[i] = string(f)
@@ -106,12 +107,8 @@ func showServers(ctx context.Context, p *program, js natsjs.JetStream) error {
 	})
 }
 
-// show lists the values of a bucket by key, a row each.
-func show[T any](ctx context.Context, p *program, js natsjs.JetStream, bucket, header string, row func(T) []string) error {
-	values, err := client.Values[T](ctx, js, bucket)
-	if err != nil {
-		return err
-	}
+// show lists values, a row each.
+func show[T any](p *program, values []T, header string, row func(T) []string) error {
 	if p.output == "json" {
 		return p.printJSON(values)
 	}

@@ -13,7 +13,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/slipway-ml/slipway/client"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/serving"
@@ -136,7 +135,7 @@ func (p *program) liveServer(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	defer c.Close()
-	servers, err := client.Values[serving.Server](ctx, c.JetStream, jetstream.ServersBucket)
+	servers, err := c.Servers(ctx)
 	if err != nil {
 		return "", err
 	}
