@@ -48,3 +48,12 @@ func BenchmarkEncode(b *testing.B) {
 		}
 	}
 }
+
+func BenchmarkFactEncode(b *testing.B) {
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := fact().Encode(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

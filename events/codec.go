@@ -48,21 +48,12 @@ func Encode(e cloudevents.Event) (Header, []byte, error) {
 	if strings.HasSuffix(mediaType(e.DataContentType()), "+json") {
 		e.DataBase64 = true // else the SDK writes the JSON as a string
 	}
-	header, body, err := encode(e)
-	if err == nil && !json.Valid(body) {
-		err = fmt.Errorf("encode event %s: the data is no JSON", e.ID())
-	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return header, body, nil
-}
-
-// encode is Encode of an event whose data is known to be JSON.
-func encode(e cloudevents.Event) (Header, []byte, error) {
 	body, err := e.MarshalJSON() // not by json.Marshal, which writes & in another way
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode event %s: %w", e.ID(), err)
+	}
+	if !json.Valid(body) {
+		return nil, nil, fmt.Errorf("encode event %s: the data is no JSON", e.ID())
 	}
 	return Header{"Content-Type": {ContentType}}, body, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
@@ -65,13 +66,46 @@ func (f Fact) Event() (cloudevents.Event, error) {
 	})
 }
 
-// Encode is the fact as a NATS message, in structured mode.
+// Encode is the fact as a NATS message, in structured mode. It says what Event
+// says, but is written in one go, without the SDK: workers do this several times
+// for every command.
 func (f Fact) Encode() (Header, []byte, error) {
-	e, err := f.Event()
-	if err != nil {
-		return nil, nil, err
+	if f.ID == "" {
+		return nil, nil, fmt.Errorf("event %s of %s: no id", f.Type, f.Subject)
 	}
-	return encode(e)
+	body, err := marshal(envelope{
+		SpecVersion: cloudevents.CloudEventsVersionV1, ID: f.ID, Source: Source, Type: f.Type.String(), Subject: strings.TrimSpace(f.Subject),
+		DataContentType: cloudevents.ApplicationJSON, DataSchema: SchemaBase + f.Schema, Time: f.Time.UTC(), Data: f.Data,
+		AuthID: f.AuthID, AuthType: f.AuthType, CausationID: f.CausationID, CorrelationID: f.CorrelationID, PartitionKey: f.Subject,
+		Sequence: fmt.Sprintf("%020d", f.Revision), TraceParent: f.TraceParent, TraceState: f.TraceState,
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("event %s: data: %w", f.ID, err)
+	}
+	return Header{"Content-Type": {ContentType}}, body, nil
+}
+
+// envelope is the JSON of a fact, its members in the order in which the SDK
+// writes them.
+type envelope struct {
+	SpecVersion     string    `json:"specversion"`
+	ID              string    `json:"id"`
+	Source          string    `json:"source"`
+	Type            string    `json:"type"`
+	Subject         string    `json:"subject,omitempty"`
+	DataContentType string    `json:"datacontenttype"`
+	DataSchema      string    `json:"dataschema"`
+	Time            time.Time `json:"time"`
+	Data            any       `json:"data"`
+
+	AuthID        string `json:"authid,omitempty"`
+	AuthType      string `json:"authtype,omitempty"`
+	CausationID   string `json:"causationid,omitempty"`
+	CorrelationID string `json:"correlationid,omitempty"`
+	PartitionKey  string `json:"partitionkey,omitempty"`
+	Sequence      string `json:"sequence"`
+	TraceParent   string `json:"traceparent,omitempty"`
+	TraceState    string `json:"tracestate,omitempty"`
 }
 
 // complete adds data and those extensions that have a value, and validates.

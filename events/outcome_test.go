@@ -62,6 +62,36 @@ func TestFactEvent(t *testing.T) {
 	}
 }
 
+// What is written without the SDK is what the SDK writes, member by member.
+func TestFactEncodeIsItsEvent(t *testing.T) {
+	t.Parallel()
+	little := events.Fact{Type: events.Type{Kind: "invalid", Op: "unknown", Outcome: events.Rejected}, ID: "x.rejected", Time: time.Unix(0, 0), Schema: "outcome.rejected.v1.json"}
+	sent := fact()
+	sent.AuthType, sent.AuthID = "user", `ada "<ü>" & co`
+	sent.CausationID, sent.TraceState = "a\nb\x00\u2028", "\t"
+	sent.Time = time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	for _, f := range []events.Fact{fact(), little, sent} {
+		e, err := f.Event()
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, body, err := f.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantHeader, want, err := events.Encode(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(wantHeader, header); diff != "" {
+			t.Errorf("%s: header (-want +got):\n%s", f.ID, diff)
+		}
+		if diff := cmp.Diff(canonical(t, want), canonical(t, body)); diff != "" {
+			t.Errorf("%s: body (-want +got):\n%s", f.ID, diff)
+		}
+	}
+}
+
 // A fact about a message that could not be read knows little.
 func TestFactEventOfLittle(t *testing.T) {
 	t.Parallel()
@@ -106,10 +136,17 @@ func TestFactEventWithoutRequiredAttributes(t *testing.T) {
 	if _, err := f.Event(); err == nil {
 		t.Error("without id: got no error")
 	}
+	if _, _, err := f.Encode(); err == nil {
+		t.Error("encoded without id: got no error")
+	}
 	f = fact()
 	f.Data = func() {}
-	if _, err := f.Event(); err == nil || !strings.Contains(err.Error(), "abcdefghijklmnopqrstuvwxyz.completed: data") {
-		t.Errorf("with data that is none: got %v, want an error that names the event", err)
+	_, err := f.Event()
+	_, _, encodeErr := f.Encode()
+	for _, err := range []error{err, encodeErr} {
+		if err == nil || !strings.Contains(err.Error(), "abcdefghijklmnopqrstuvwxyz.completed: data") {
+			t.Errorf("with data that is none: got %v, want an error that names the event", err)
+		}
 	}
 }
 
