@@ -96,8 +96,8 @@ func TestOperationsAreWellFormed(t *testing.T) {
 		if !strings.HasSuffix(o.Purpose, ".") || strings.Contains(strings.TrimSuffix(o.Purpose, "."), ". ") || len(o.Purpose) < 10 {
 			t.Errorf("%s: purpose %q: want one sentence", name, o.Purpose)
 		}
-		if o.Names == nil || o.About == nil || o.Server == nil || o.Decide == nil {
-			t.Errorf("%s: want Names, About, Server and Decide", name)
+		if o.Read == nil {
+			t.Errorf("%s: want Read", name)
 		}
 		if typ, err := events.ParseType(name); err != nil || typ.Op != o.Op {
 			t.Errorf("%s: read as %+v, %v", name, typ, err)
@@ -126,8 +126,8 @@ func TestExamplesAreValidAndDecodeWithoutLoss(t *testing.T) {
 		if diff := gocmp.Diff(o.Example, decoded.Elem().Interface()); diff != "" {
 			t.Errorf("%s: example (-before +after writing and reading it):\n%s", name, diff)
 		}
-		if _, err := o.Names(text); err != nil {
-			t.Errorf("%s: Names of the example: %v", name, err)
+		if _, err := o.Read(text); err != nil {
+			t.Errorf("%s: Read of the example: %v", name, err)
 		}
 	}
 }
@@ -290,7 +290,7 @@ func TestFind(t *testing.T) {
 	}
 }
 
-func TestNamesAndAbout(t *testing.T) {
+func TestReadSaysWhatIsAskedFor(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		op, data string
@@ -302,22 +302,14 @@ func TestNamesAndAbout(t *testing.T) {
 		{"register", `{"format":"xgboost"}`, ""},
 	} {
 		i := slices.IndexFunc(handlers.All(), func(o handlers.Operation) bool { return o.Op == test.op })
-		if got, err := handlers.All()[i].Names([]byte(test.data)); err != nil || got != test.want {
-			t.Errorf("%s %s: got %q, %v, want %q", test.op, test.data, got, err, test.want)
+		if got, err := handlers.All()[i].Read([]byte(test.data)); err != nil || got.Names != test.want {
+			t.Errorf("%s %s: got %q, %v, want %q", test.op, test.data, got.Names, err, test.want)
 		}
 	}
 	for _, o := range handlers.All() {
-		_, err := o.Names([]byte(`[`))
+		_, err := o.Read([]byte(`[`))
 		if rejection, ok := errors.AsType[*deployment.Rejection](err); !ok || rejection.Code != deployment.CodeInvalidField {
-			t.Errorf("%s: Names of no JSON: got %v, want a rejection", o.Op, err)
-		}
-		if o.Recalls != nil {
-			if _, err := o.Recalls(deployment.Subject{}, []byte(`[`)); err == nil {
-				t.Errorf("%s: Recalls of no JSON: got no error", o.Op)
-			}
-		}
-		if _, _, err := o.About([]byte(`[`)); err == nil {
-			t.Errorf("%s: About of no JSON: got no error", o.Op)
+			t.Errorf("%s: no JSON: got %v, want a rejection", o.Op, err)
 		}
 		text, err := json.Marshal(o.Example)
 		if err != nil {
@@ -327,14 +319,12 @@ func TestNamesAndAbout(t *testing.T) {
 		if o.Op == handlers.OpCancel {
 			example, _ = o.Example.(handlers.Cancel)
 		}
-		if _, err := o.Server([]byte(`[`)); err == nil {
-			t.Errorf("%s: Server of no JSON: got no error", o.Op)
+		got, err := o.Read(text)
+		if err != nil || got.Server != "" || got.Source != example.Source || got.ID != example.ID {
+			t.Errorf("%s: the example: got %+v, %v, want no server and what %+v is about", o.Op, got, err, example)
 		}
-		if id, err := o.Server(text); err != nil || id != "" {
-			t.Errorf("%s: Server of the example: got %q, %v, want none", o.Op, id, err)
-		}
-		if source, id, err := o.About(text); err != nil || source != example.Source || id != example.ID {
-			t.Errorf("%s: About: got %q, %q, %v, want %+v", o.Op, source, id, err, example)
+		if want := o.Op == "rollback"; (got.Recalls != nil) != want {
+			t.Errorf("%s: Recalls: got %t, want %t", o.Op, got.Recalls != nil, want)
 		}
 	}
 }
@@ -342,9 +332,9 @@ func TestNamesAndAbout(t *testing.T) {
 func TestServerAndCompares(t *testing.T) {
 	t.Parallel()
 	for _, o := range handlers.All() {
-		id, err := o.Server([]byte(`{"defaultPredictionServerId":"eu-1"}`))
-		if want := map[string]string{"deploy": "eu-1"}[o.Op]; err != nil || id != want {
-			t.Errorf("%s: Server: got %q, %v, want %q", o.Op, id, err, want)
+		asked, err := o.Read([]byte(`{"defaultPredictionServerId":"eu-1"}`))
+		if want := map[string]string{"deploy": "eu-1"}[o.Op]; err != nil || asked.Server != want {
+			t.Errorf("%s: Server: got %q, %v, want %q", o.Op, asked.Server, err, want)
 		}
 		if want := o.Op == "replace" || o.Op == "rollback" || o.Op == handlers.OpValidate; o.Compares != want {
 			t.Errorf("%s: Compares: got %t, want %t", o.Op, o.Compares, want)

@@ -84,12 +84,25 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// read is the decision on the data of the command; of data that cannot be read,
+// that it is rejected.
+func (c decideCase) read() func(deployment.Subject, deployment.Facts, deployment.Command) (deployment.Decision, error) {
+	asked, err := c.operation.Read(c.data)
+	if err != nil {
+		return func(deployment.Subject, deployment.Facts, deployment.Command) (deployment.Decision, error) {
+			return deployment.Decision{}, err
+		}
+	}
+	return asked.Decide
+}
+
 // decide decides twice, looks at what must hold of every decision, and shows the decision.
 func decide(tb testing.TB, c decideCase) (section, text string) {
 	tb.Helper()
 	before := show(tb, []any{c.given, c.facts, c.cmd, string(c.data)})
-	decision, err := c.operation.Decide(c.given, c.facts, c.cmd, c.data)
-	again, errAgain := c.operation.Decide(c.given, c.facts, c.cmd, c.data)
+	decide := c.read()
+	decision, err := decide(c.given, c.facts, c.cmd)
+	again, errAgain := decide(c.given, c.facts, c.cmd)
 	if diff := gocmp.Diff(before, show(tb, []any{c.given, c.facts, c.cmd, string(c.data)})); diff != "" {
 		tb.Errorf("the input changed (-before +after):\n%s", diff)
 	}

@@ -61,7 +61,7 @@ func BenchmarkDecide(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := c.operation.Decide(c.given, c.facts, c.cmd, c.data); (err != nil) != (name == "replace-unknown-model") {
+				if _, err := c.read()(c.given, c.facts, c.cmd); (err != nil) != (name == "replace-unknown-model") {
 					b.Fatal(err)
 				}
 			}

@@ -32,7 +32,11 @@ func TestGoldenRowsGoWithTheModel(t *testing.T) {
 			all := handlers.All()
 			deploy := all[slices.IndexFunc(all, func(o handlers.Operation) bool { return o.Op == "deploy" })]
 			model := facts.Named("churn-v1")
-			d, err := deploy.Decide(deployment.Subject{}, deployment.Facts{Model: &model, Inspection: inspection}, deployment.Command{Name: "churn"}, text)
+			asked, err := deploy.Read(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := asked.Decide(deployment.Subject{}, deployment.Facts{Model: &model, Inspection: inspection}, deployment.Command{Name: "churn"})
 			if err != nil || len(d.Effects) != 1 {
 				t.Fatalf("got %+v: %v", d, err)
 			}

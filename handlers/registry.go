@@ -39,25 +39,27 @@ type Operation struct {
 	Purpose string // one sentence, for documents
 	Example any    // data of a command, for documents and tests
 
-	// Names returns the id of the registered model that data names, "" if none.
-	Names func(data json.RawMessage) (deployment.Name, error)
-
-	// Recalls returns the id of the earlier model of the deployment that data goes
-	// back to, "" if there is none. Nil: the operation does not look at the history.
-	Recalls func(before deployment.Subject, data json.RawMessage) (deployment.Name, error)
-
-	// About returns source and id of the command that data is about, "" if none.
-	About func(data json.RawMessage) (source, id string, err error)
-
-	// Server returns the id of the prediction server that data names, "" if none.
-	Server func(data json.RawMessage) (string, error)
-
 	// Compares says that the decision looks at the model that the deployment serves.
 	Compares bool
 
+	// Read reads the data of a command, once for all that is to be known of it.
+	// Its error is a *deployment.Rejection.
+	Read func(data json.RawMessage) (Asked, error)
+}
+
+// Asked is what one command asks for, as its data says.
+type Asked struct {
+	Names      deployment.Name // id of the registered model that it names, "" if none
+	Source, ID string          // of the command that it is about, "" if none
+	Server     string          // id of the prediction server that it names, "" if none
+
+	// Recalls returns the id of the earlier model of the deployment that it goes
+	// back to, "" if there is none. Nil: it does not look at the history.
+	Recalls func(before deployment.Subject) deployment.Name
+
 	// Decide is pure: the same input gives the same decision, and the input is
 	// left as it was. Its error is a *deployment.Rejection.
-	Decide func(deployment.Subject, deployment.Facts, deployment.Command, json.RawMessage) (deployment.Decision, error)
+	Decide func(deployment.Subject, deployment.Facts, deployment.Command) (deployment.Decision, error)
 }
 
 // payload is the data of a command.
@@ -90,63 +92,49 @@ func define[P payload](
 	kind deployment.Kind, op, purpose string, example P,
 	decide func(deployment.Subject, deployment.Facts, deployment.Command, P) (deployment.Decision, error),
 ) Operation {
-	read := func(data json.RawMessage) (p P, err error) {
-		if err := json.Unmarshal(data, &p); err != nil {
-			return p, deployment.Reject(deployment.CodeInvalidField, "", "read data of %s %s: %v", op, kind, err)
-		}
-		return p, nil
-	}
-	var recalls func(deployment.Subject, json.RawMessage) (deployment.Name, error)
-	if _, ok := any(example).(recaller); ok {
-		recalls = func(before deployment.Subject, data json.RawMessage) (id deployment.Name, err error) {
-			p, err := read(data)
-			if r, ok := any(p).(recaller); ok && err == nil {
-				id = r.recalls(before.Deployment)
-			}
-			return id, err
-		}
-	}
 	_, compares := any(example).(comparison)
+	permitted := func(f deployment.Facts, c deployment.Command) *deployment.Rejection {
+		if kind != deployment.KindDeployment || compares {
+			return nil
+		}
+		return f.Policy.Permit(c)
+	}
 	return Operation{
-		Kind: kind, Op: op, Purpose: purpose, Example: example, Recalls: recalls, Compares: compares,
-		Names: func(data json.RawMessage) (deployment.Name, error) {
-			p, err := read(data)
-			if err != nil {
-				return "", err
+		Kind: kind, Op: op, Purpose: purpose, Example: example, Compares: compares,
+		Read: func(data json.RawMessage) (Asked, error) {
+			var p P
+			if err := json.Unmarshal(data, &p); err != nil {
+				return Asked{}, deployment.Reject(deployment.CodeInvalidField, "", "read data of %s %s: %v", op, kind, err)
 			}
-			return p.names(), nil
-		},
-		About: func(data json.RawMessage) (source, id string, err error) {
-			p, err := read(data)
-			if c, ok := any(p).(aboutCommand); ok && err == nil {
-				source, id = c.about()
-			}
-			return source, id, err
-		},
-		Server: func(data json.RawMessage) (id string, err error) {
-			p, err := read(data)
-			if c, ok := any(p).(serverChoice); ok && err == nil {
-				id = c.server()
-			}
-			return id, err
-		},
-		Decide: func(s deployment.Subject, f deployment.Facts, c deployment.Command, data json.RawMessage) (deployment.Decision, error) {
-			p, err := read(data)
-			if err != nil {
-				return deployment.Decision{}, err
-			}
-			if kind == deployment.KindDeployment && !compares {
-				if r := f.Policy.Permit(c); r != nil {
+			asked := asks(p)
+			asked.Decide = func(s deployment.Subject, f deployment.Facts, c deployment.Command) (deployment.Decision, error) {
+				if r := permitted(f, c); r != nil {
 					return deployment.Decision{}, r
 				}
+				decision, err := decide(s, f, c, p)
+				if r, ok := errors.AsType[*deployment.Rejection](err); ok {
+					err = relocate(p, r)
+				}
+				return decision, err
 			}
-			decision, err := decide(s, f, c, p)
-			if r, ok := errors.AsType[*deployment.Rejection](err); ok {
-				err = relocate(p, r)
-			}
-			return decision, err
+			return asked, nil
 		},
 	}
+}
+
+// asks is what p asks for, without its decision.
+func asks(p payload) Asked {
+	asked := Asked{Names: p.names()}
+	if c, ok := p.(aboutCommand); ok {
+		asked.Source, asked.ID = c.about()
+	}
+	if c, ok := p.(serverChoice); ok {
+		asked.Server = c.server()
+	}
+	if r, ok := p.(recaller); ok {
+		asked.Recalls = func(before deployment.Subject) deployment.Name { return r.recalls(before.Deployment) }
+	}
+	return asked
 }
 
 func relocate(p payload, r *deployment.Rejection) *deployment.Rejection {

@@ -85,27 +85,24 @@ func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deplo
 		t.Fatal(err)
 	}
 	cmd := deployment.Command{Kind: kind, Name: name, Op: op, Token: fmt.Sprint(w.commands), By: "/test", At: time.Unix(int64(w.commands), 0)}
-	id, err := operation.Names(text)
+	asked, err := operation.Read(text)
 	if err != nil {
 		t.Fatal(err)
 	}
-	facts := deployment.Facts{Model: w.models[id]}
+	facts := deployment.Facts{Model: w.models[asked.Names]}
 	if s := subject.Deployment; operation.Compares && s.Exists() && s.Model != nil {
 		facts.Current = w.models[s.Model.ID]
 	}
-	if operation.Recalls != nil {
-		if id, err = operation.Recalls(subject, text); err != nil {
-			t.Fatal(err)
-		}
-		facts.Model = w.models[id]
+	if asked.Recalls != nil {
+		facts.Model = w.models[asked.Recalls(subject)]
 		if h := w.ledger[name]; h != nil {
 			facts.History = h.Life()
 		}
 	}
-	decision, err := operation.Decide(subject, facts, cmd, text)
+	decision, err := asked.Decide(subject, facts, cmd)
 	if err == nil && decision.Inspect != nil {
 		facts.Inspection = &deployment.Inspection{Format: deployment.FormatXGBoost, Features: 1, Outputs: 1}
-		decision, err = operation.Decide(subject, facts, cmd, text)
+		decision, err = asked.Decide(subject, facts, cmd)
 	}
 	w.verdict = decision.Checks.Status()
 	after, marshalErr := json.Marshal(subject)

@@ -88,16 +88,20 @@ func (w *Worker) Validate(ctx context.Context, cmd deployment.Command, data json
 	if rec, err = w.outcomeBefore(ctx, rec); err != nil { // what is shown meanwhile is not so yet
 		return v, err
 	}
-	facts, err := w.factsNow(ctx, operation, rec, data)
+	asked, err := operation.Read(data)
 	if err != nil {
 		return v, err
 	}
-	decision, err := operation.Decide(rec.Subject, facts, cmd, data)
+	facts, err := w.factsNow(ctx, operation, asked, rec)
+	if err != nil {
+		return v, err
+	}
+	decision, err := asked.Decide(rec.Subject, facts, cmd)
 	if err == nil && decision.Inspect != nil {
 		if err := w.look(ctx, *decision.Inspect, func(string) {}, &facts); err != nil {
 			return v, err
 		}
-		decision, err = operation.Decide(rec.Subject, facts, cmd, data)
+		decision, err = asked.Decide(rec.Subject, facts, cmd)
 	}
 	if err != nil {
 		return v, err
@@ -107,17 +111,13 @@ func (w *Worker) Validate(ctx context.Context, cmd deployment.Command, data json
 
 // factsNow are the facts of a decision that no command asks for: those that are
 // so now, whatever is still to be done.
-func (w *Worker) factsNow(ctx context.Context, operation handlers.Operation, rec record, data json.RawMessage) (facts deployment.Facts, err error) {
-	id, err := operation.Names(data)
-	if err != nil {
-		return facts, err
-	}
-	if id != "" {
+func (w *Worker) factsNow(ctx context.Context, operation handlers.Operation, asked handlers.Asked, rec record) (facts deployment.Facts, err error) {
+	if id := asked.Names; id != "" {
 		if facts.Model, err = w.knownModel(ctx, NewAddress(deployment.KindModel, string(id)), math.MaxUint64); err != nil {
 			return facts, err
 		}
 	}
-	return facts, w.around(ctx, operation, rec, math.MaxUint64, data, &facts)
+	return facts, w.around(ctx, operation, asked, rec, math.MaxUint64, &facts)
 }
 
 // requestError is an error as the answer to a request, with the failure that an

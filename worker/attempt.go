@@ -135,13 +135,11 @@ func (a *attempt) notExpired(ctx context.Context) error {
 }
 
 // facts gathers what the decision may know of other things.
-func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (facts deployment.Facts, err error) {
-	id, err := operation.Names(a.cmd.Data)
-	if err != nil {
-		return facts, err
-	}
-	if operation.Recalls != nil {
-		if id, facts.History, err = a.recall(ctx, operation); err != nil {
+func (a *attempt) facts(ctx context.Context, operation handlers.Operation, asked handlers.Asked) (facts deployment.Facts, err error) {
+	id := asked.Names
+	if asked.Recalls != nil {
+		id = asked.Recalls(a.rec.Subject)
+		if facts.History, err = a.history(ctx); err != nil {
 			return facts, err
 		}
 	}
@@ -153,12 +151,11 @@ func (a *attempt) facts(ctx context.Context, operation handlers.Operation) (fact
 			return facts, err
 		}
 	}
-	if err := a.around(ctx, operation, a.rec, a.msg.Sequence, a.cmd.Data, &facts); err != nil {
+	if err := a.around(ctx, operation, asked, a.rec, a.msg.Sequence, &facts); err != nil {
 		return facts, err
 	}
-	source, command, err := operation.About(a.cmd.Data)
-	if err == nil && command != "" {
-		facts.Outcome, err = a.outcomeOf(ctx, source, command)
+	if asked.ID != "" {
+		facts.Outcome, err = a.outcomeOf(ctx, asked.Source, asked.ID)
 	}
 	return facts, err
 }
@@ -227,7 +224,7 @@ func (a *attempt) counted() int { return a.number - a.handedOver }
 // run makes the decision true: it looks at the model's file, decides again with
 // what the file says, publishes the verdict, and carries out the effects, all
 // while the heartbeat keeps the claim. A panic counts as a try that failed.
-func (a *attempt) run(ctx context.Context, operation handlers.Operation, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
+func (a *attempt) run(ctx context.Context, asked handlers.Asked, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
 	if err := a.setDeadline(ctx); err != nil {
 		return decision, err
 	}
@@ -236,7 +233,7 @@ func (a *attempt) run(ctx context.Context, operation handlers.Operation, facts d
 	ctx, cancel := context.WithDeadlineCause(ctx, a.deadline, errDeadline)
 	defer cancel()
 	err = a.guard(func() (err error) {
-		decision, err = a.carry(ctx, operation, facts, decision)
+		decision, err = a.carry(ctx, asked, facts, decision)
 		return err
 	})
 	switch cause := context.Cause(ctx); {
@@ -276,7 +273,7 @@ func (a *attempt) tooLate(last error) *deployment.Failure {
 }
 
 // carry is run without its safeguards.
-func (a *attempt) carry(ctx context.Context, operation handlers.Operation, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
+func (a *attempt) carry(ctx context.Context, asked handlers.Asked, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
 	if a.number > 1 { // the first time, this was looked at in the queue
 		if err := a.notCancelled(ctx); err != nil {
 			return decision, err
@@ -286,7 +283,7 @@ func (a *attempt) carry(ctx context.Context, operation handlers.Operation, facts
 		if err := a.look(ctx, *decision.Inspect, a.say, &facts); err != nil {
 			return decision, err
 		}
-		decision, err = operation.Decide(a.rec.Subject, facts, a.command(), a.cmd.Data)
+		decision, err = asked.Decide(a.rec.Subject, facts, a.command())
 		if err := a.validated(ctx, decision); err != nil {
 			return decision, err
 		}

@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 
 	"github.com/slipway-ml/slipway/deployment"
@@ -12,15 +11,14 @@ import (
 // around gathers what a decision may know besides the model that the command
 // names: what serves now, which prediction servers there are, if either
 // matters, and what the configuration says.
-func (w *Worker) around(ctx context.Context, o handlers.Operation, rec record, before uint64, data json.RawMessage, facts *deployment.Facts) (err error) {
+func (w *Worker) around(ctx context.Context, o handlers.Operation, asked handlers.Asked, rec record, before uint64, facts *deployment.Facts) (err error) {
 	facts.Policy = w.Policy
 	if state := rec.Subject.Deployment; o.Compares && state != nil && state.Model != nil {
 		if facts.Current, err = w.servingModel(ctx, rec, state.Model.ID, before); err != nil {
 			return err
 		}
 	}
-	id, err := o.Server(data)
-	if err == nil && id != "" {
+	if asked.Server != "" {
 		facts.Servers, err = w.Servers(ctx)
 	}
 	return err

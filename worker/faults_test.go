@@ -437,8 +437,10 @@ func TestPanicBeforeClaimOfReplacement(t *testing.T) {
 	s.advanceAll(s.worker("w0"), deployRequest("churn", "1", 1))
 	w := s.worker("w1")
 	for i := range w.Operations {
-		w.Operations[i].Decide = func(deployment.Subject, deployment.Facts, deployment.Command, json.RawMessage) (deployment.Decision, error) {
-			panic("out of luck")
+		w.Operations[i].Read = func(json.RawMessage) (handlers.Asked, error) {
+			return handlers.Asked{Decide: func(deployment.Subject, deployment.Facts, deployment.Command) (deployment.Decision, error) {
+				panic("out of luck")
+			}}, nil
 		}
 	}
 	stop := s.run(w)
@@ -568,7 +570,7 @@ func TestPanicBeforeClaim(t *testing.T) {
 	s := newSystem(t)
 	w := s.worker("w1")
 	for i := range w.Operations {
-		w.Operations[i].Decide = func(deployment.Subject, deployment.Facts, deployment.Command, json.RawMessage) (deployment.Decision, error) {
+		w.Operations[i].Read = func(json.RawMessage) (handlers.Asked, error) {
 			panic("out of luck")
 		}
 	}

@@ -5,7 +5,6 @@ import (
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
-	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
 )
 
@@ -35,20 +34,17 @@ func ReadHistory(ctx context.Context, ledger Past, name string) (h deployment.Hi
 	return h, err
 }
 
-// recall is the earlier model that the command goes back to, and the history
-// that it has to be in.
-func (a *attempt) recall(ctx context.Context, operation handlers.Operation) (id deployment.Name, history []deployment.Served, err error) {
-	if id, err = operation.Recalls(a.rec.Subject, a.cmd.Data); err != nil {
-		return "", nil, err
-	}
+// history is which models have served, in the life of the deployment that the
+// command finds.
+func (a *attempt) history(ctx context.Context) ([]deployment.Served, error) {
 	h, err := ReadHistory(ctx, a.Ledger, a.rec.Who.Name)
 	if err != nil {
-		return "", nil, err
+		return nil, err
 	}
-	history = h.Life()
+	history := h.Life()
 	if state := a.rec.Subject.Deployment; state != nil && state.Model != nil &&
 		(len(history) == 0 || history[len(history)-1].ModelID != state.Model.ID) {
-		return "", nil, &wait{why: "a replica lags", delay: lagDelay}
+		return nil, &wait{why: "a replica lags", delay: lagDelay}
 	}
-	return id, history, nil
+	return history, nil
 }

@@ -154,13 +154,13 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 	}
 	a := w.attempt(rec, msg)
 	var (
-		operation handlers.Operation
-		facts     deployment.Facts
-		decision  deployment.Decision
+		asked    handlers.Asked
+		facts    deployment.Facts
+		decision deployment.Decision
 	)
-	err := a.guard(func() (err error) {
+	err := a.guard(func() error {
 		// 4. Decode the CloudEvent and check it against its schema.
-		operation, err = a.decode()
+		operation, err := a.decode()
 		// 5. Dedupe: the same command was perhaps carried out before.
 		if err = a.dedupe(ctx, err); err != nil {
 			return err
@@ -169,16 +169,19 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 			return err
 		}
 		// 6. Decide. Facts about other things are as of this command's place.
-		if facts, err = a.facts(ctx, operation); err != nil {
+		if asked, err = operation.Read(a.cmd.Data); err != nil {
 			return err
 		}
-		decision, err = operation.Decide(rec.Subject, facts, a.command(), a.cmd.Data)
+		if facts, err = a.facts(ctx, operation, asked); err != nil {
+			return err
+		}
+		decision, err = asked.Decide(rec.Subject, facts, a.command())
 		return a.refusedByChecks(ctx, decision, err)
 	})
 	// 7. Claim, if there is anything to do. 8. Effect.
 	if err == nil && (decision.Inspect != nil || len(decision.Effects) > 0) {
 		if err = a.begin(ctx, stopping, decision); err == nil {
-			decision, err = a.run(ctx, operation, facts, decision)
+			decision, err = a.run(ctx, asked, facts, decision)
 			a.end()
 		}
 	}

@@ -122,33 +122,28 @@ func samples(set *schemas.Set) ([]sample, error) {
 // and says whether the command is claimed for it.
 func decide(operation handlers.Operation, before deployment.Subject, registered deployment.Model, cmd events.Command, c deployment.Command) (d deployment.Decision, begins bool, err error) {
 	var facts deployment.Facts
-	id, err := operation.Names(cmd.Data)
+	asked, err := operation.Read(cmd.Data)
 	if err != nil {
 		return d, false, err
 	}
+	id := asked.Names
 	if operation.Compares { // what the operation before it brought in
 		current := registered
 		current.ID = before.Deployment.Model.ID
 		facts.Current = &current
 	}
-	if operation.Recalls != nil {
-		if id, err = operation.Recalls(before, cmd.Data); err != nil {
-			return d, false, err
-		}
+	if asked.Recalls != nil {
+		id = asked.Recalls(before)
 		facts.History = []deployment.Served{{ModelID: id}, {ModelID: before.Deployment.Model.ID}}
 	}
 	if id != "" {
 		registered.ID = id
 		facts.Model = &registered
 	}
-	_, other, err := operation.About(cmd.Data)
-	if err != nil {
-		return d, false, err
-	}
-	if other != "" {
+	if asked.ID != "" {
 		facts.Outcome = string(events.Cancelled)
 	}
-	if d, err = operation.Decide(before, facts, c, cmd.Data); err != nil || d.Inspect == nil {
+	if d, err = asked.Decide(before, facts, c); err != nil || d.Inspect == nil {
 		return d, len(d.Effects) > 0, err
 	}
 	facts.Inspection = &deployment.Inspection{
@@ -156,7 +151,7 @@ func decide(operation handlers.Operation, before deployment.Subject, registered 
 		FeatureNames: d.Inspect.FeatureNames(), Outputs: 1, Trees: 100,
 		TargetTypes: []deployment.TargetType{deployment.TargetBinary}, Classes: 2,
 	}
-	d, err = operation.Decide(before, facts, c, cmd.Data)
+	d, err = asked.Decide(before, facts, c)
 	return d, true, err
 }
 
