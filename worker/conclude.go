@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/slipway-ml/slipway/deployment"
@@ -211,10 +212,12 @@ func (a *attempt) commit(ctx context.Context, outcome events.Outcome, after depl
 }
 
 func (a *attempt) logOutcome(ctx context.Context, outcome events.Outcome, data Data) {
-	log := a.Log.With("kind", a.rec.Who.Kind, "name", a.rec.Who.Name, "op", a.op, "outcome", outcome, "command", a.token)
-	if data.Failure != nil {
-		log.WarnContext(ctx, "command finished", "code", data.Failure.Code, "err", data.Failure.Message)
-		return
+	level, said := slog.LevelInfo, []slog.Attr{
+		slog.Any("kind", a.rec.Who.Kind), slog.String("name", a.rec.Who.Name), slog.String("op", a.op),
+		slog.Any("outcome", outcome), slog.String("command", a.token),
 	}
-	log.InfoContext(ctx, "command finished")
+	if data.Failure != nil {
+		level, said = slog.LevelWarn, append(said, slog.Any("code", data.Failure.Code), slog.String("err", data.Failure.Message))
+	}
+	a.Log.LogAttrs(ctx, level, "command finished", said...)
 }

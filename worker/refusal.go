@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/slipway-ml/slipway/deployment"
@@ -56,10 +57,18 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:maxText], "") + "..."
 }
 
+// clipChecks is checks with messages that fit: checks itself when all do.
 func clipChecks(checks deployment.Checks) deployment.Checks {
-	clipped := make(deployment.Checks, len(checks))
+	clipped, copied := checks, false
 	for name, check := range checks {
-		clipped[name] = deployment.Check{Status: check.Status, Message: clip(check.Message)}
+		if len(check.Message) <= maxText {
+			continue
+		}
+		if !copied {
+			clipped, copied = maps.Clone(checks), true
+		}
+		check.Message = clip(check.Message)
+		clipped[name] = check
 	}
 	return clipped
 }
