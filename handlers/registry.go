@@ -94,7 +94,7 @@ func define[P payload](
 ) Operation {
 	_, compares := any(example).(comparison)
 	permitted := func(f deployment.Facts, c deployment.Command) *deployment.Rejection {
-		if kind != deployment.KindDeployment || compares {
+		if kind != deployment.KindDeployment {
 			return nil
 		}
 		return f.Policy.Permit(c)
@@ -108,10 +108,14 @@ func define[P payload](
 			}
 			asked := asks(p)
 			asked.Decide = func(s deployment.Subject, f deployment.Facts, c deployment.Command) (deployment.Decision, error) {
-				if r := permitted(f, c); r != nil {
-					return deployment.Decision{}, r
+				refused := permitted(f, c)
+				if refused != nil && !compares {
+					return deployment.Decision{}, refused
 				}
 				decision, err := decide(s, f, c, p)
+				if refused != nil && err != nil && len(decision.Checks) == 0 { // it did not come to the check
+					return deployment.Decision{}, refused
+				}
 				if r, ok := errors.AsType[*deployment.Rejection](err); ok {
 					err = relocate(p, r)
 				}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -93,16 +94,19 @@ func Serve(ctx context.Context, conn *nats.Conn, e Endpoint) (stop func() error,
 		return nil
 	})
 	// The service calls its handlers one after the other: each request gets a
-	// goroutine of its own, as many as there may be.
+	// goroutine of its own, as many as there may be. That must not touch the
+	// service's request, which the service reads once the handler has returned.
 	handle := func(r micro.Request) {
+		reply, request := r.Reply(), Request{Subject: r.Subject(), Header: r.Headers(), Body: r.Data()}
 		select {
 		case answering <- struct{}{}:
 			go func() {
 				defer func() { <-answering }()
-				e.answer(ctx, r)
+				body, failed := e.answer(ctx, request)
+				respond(conn, reply, body, failed)
 			}()
 		default:
-			respond(r, nil, &e.Busy)
+			respond(conn, reply, nil, &e.Busy)
 		}
 	}
 	err = service.AddEndpoint(e.Name, micro.HandlerFunc(handle), micro.WithEndpointSubject(e.Subject),
@@ -113,20 +117,21 @@ func Serve(ctx context.Context, conn *nats.Conn, e Endpoint) (stop func() error,
 	return stop, nil
 }
 
-func (e Endpoint) answer(ctx context.Context, r micro.Request) {
+func (e Endpoint) answer(ctx context.Context, r Request) ([]byte, *RequestError) {
 	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
 	defer cancel()
-	body, failed := e.Answer(ctx, Request{Subject: r.Subject(), Header: r.Headers(), Body: r.Data()})
-	respond(r, body, failed)
+	return e.Answer(ctx, r)
 }
 
 // respond sends the answer. Who asked without saying where to answer, or is
 // gone, gets none.
-func respond(r micro.Request, body []byte, failed *RequestError) {
-	if failed == nil {
-		_ = r.Respond(body)
-		return
+func respond(conn *nats.Conn, reply string, body []byte, failed *RequestError) {
+	answer := &nats.Msg{Subject: reply, Data: body}
+	if failed != nil {
+		answer.Data, answer.Header = failed.Body, nats.Header{
+			micro.ErrorCodeHeader: {strconv.Itoa(failed.Code)},
+			micro.ErrorHeader:     {strings.Join(strings.Fields(failed.Message), " ")}, // a header is one line
+		}
 	}
-	message := strings.Join(strings.Fields(failed.Message), " ") // a header is one line
-	_ = r.Error(fmt.Sprint(failed.Code), message, failed.Body)
+	_ = conn.PublishMsg(answer)
 }
