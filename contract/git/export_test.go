@@ -1,9 +1,6 @@
 package git
 
-import (
-	"bytes"
-	"net/netip"
-)
+import "bytes"
 
 // Unpack takes a pack of so many bytes at most.
 func Unpack(dir string, pack []byte, most int64) error {
@@ -13,9 +10,6 @@ func Unpack(dir string, pack []byte, most int64) error {
 	}
 	return objects.Close()
 }
-
-// IsPrivate is isPrivate, for tests.
-func IsPrivate(a netip.Addr) bool { return isPrivate(a.Unmap()) }
 
 // Recode decodes a tree and encodes it again, if it is one.
 func Recode(data []byte) ([]byte, bool) {
