@@ -115,6 +115,29 @@ func TestPinFromHTTPRejects(t *testing.T) {
 	}
 }
 
+// A server may be private when a command names it, and not when a redirect does.
+func TestPinFromAPrivateRedirect(t *testing.T) {
+	t.Parallel()
+	b := random(1000, 26)
+	inside := serve(t, func(w http.ResponseWriter, r *http.Request) { w.Write(b) })
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, inside+"?sig=secret", http.StatusFound)
+	})
+	store, o := newStore(t)
+	a := deployment.Artifact{URL: url, Digest: digest(b), Size: 1000}
+	_, err := store.Pin(t.Context(), a, nil)
+	wantRejection(t, err, deployment.CodeURLNotAllowed, "model.artifact.url", "private address")
+	if strings.Contains(err.Error(), "secret") || len(o.puts) != 0 {
+		t.Errorf("got %v and puts %v, want neither the credential nor a put", err, o.puts)
+	}
+	store.AllowPrivateRedirects = true
+	path, err := store.Pin(t.Context(), a, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantFile(t, path, b)
+}
+
 func TestPinFromHTTPMayPass(t *testing.T) {
 	t.Parallel()
 	b := random(1000, 25)
@@ -207,7 +230,7 @@ func TestSilentServerIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := source{name: "silent", open: func(ctx context.Context) (body io.ReadCloser, size int64, err error) {
-		return get(ctx, withRedirectRules(nil), u, 20*time.Millisecond)
+		return get(ctx, store.client(u), u, 20*time.Millisecond)
 	}}
 	err = store.fetch(t.Context(), digest(nil), 100, from, func(done, total int64) {})
 	wantTransient(t, err, "no bytes for 20ms", "after 5 of 100 bytes")

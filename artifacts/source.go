@@ -18,6 +18,7 @@ const (
 	atArtifact = "model.artifact"
 	atURL      = "model.artifact.url"
 	atObject   = "model.artifact.object"
+	atAccess   = "model.artifact.credentialsId"
 	atDigest   = "model.artifact.digest"
 	atSize     = "model.artifact.size"
 )
@@ -38,14 +39,19 @@ func (s *Store) source(a deployment.Artifact) (source, error) {
 	if (a.URL == "") == (a.Object == "") {
 		return source{}, deployment.Reject(deployment.CodeInvalidField, atArtifact, "artifact names a url or an object, exactly one of them")
 	}
-	if a.Object != "" {
-		return s.object(a.Object), nil
-	}
 	u, err := parseURL(a.URL)
-	if err != nil {
+	switch inBucket := err == nil && isBucket(u); {
+	case a.CredentialsID != "" && !inBucket && (err == nil || a.Object != ""):
+		return source{}, deployment.Reject(deployment.CodeInvalidField, atAccess, "credentials are for s3, gs and azblob urls: expected none")
+	case a.Object != "":
+		return s.object(a.Object), nil
+	case err != nil:
 		return source{}, err
-	}
-	if u.Scheme != "file" {
+	case inBucket && s.Buckets == nil:
+		return source{}, deployment.Reject(deployment.CodeURLNotAllowed, atURL, "%s urls are not set up here: use http, https or the object store", u.Scheme)
+	case inBucket:
+		return s.bucket(a), nil
+	case u.Scheme != "file":
 		return s.http(u), nil
 	}
 	if !s.AllowFileURLs {
@@ -66,6 +72,30 @@ func (s *Store) object(name string) source {
 		return body, -1, err
 	}
 	return source{name: "object " + name, open: open}
+}
+
+// bucket is an object in the store of somebody else.
+func (s *Store) bucket(a deployment.Artifact) source {
+	return source{name: a.URL, open: func(ctx context.Context) (io.ReadCloser, int64, error) {
+		body, size, err := s.Buckets.Read(ctx, a.URL, a.CredentialsID)
+		code, at := deployment.CodeURLInvalid, atURL
+		switch {
+		case errors.Is(err, ErrCredentials):
+			code, at = deployment.CodeCredentialsMissing, atAccess
+		case errors.Is(err, fs.ErrNotExist):
+			code = deployment.CodeArtifactNotFound
+		case errors.Is(err, fs.ErrPermission):
+			code = deployment.CodeArtifactForbidden
+		case !errors.Is(err, fs.ErrInvalid):
+			return body, size, err
+		}
+		return nil, 0, deployment.Reject(code, at, "%s", err)
+	}}
+}
+
+// isBucket reports whether the url names an object in a bucket.
+func isBucket(u *url.URL) bool {
+	return u.Scheme == "s3" || u.Scheme == "gs" || u.Scheme == "azblob"
 }
 
 func file(path string) source {
@@ -114,7 +144,7 @@ func parseURL(text string) (*url.URL, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil { // its message quotes the url, secrets included
-		return invalid("url cannot be parsed: expected an absolute file, http or https url")
+		return invalid("url cannot be parsed: expected an absolute url, of http, https, s3, gs, azblob or file")
 	}
 	if u.User != nil {
 		return invalid("url carries a user or password: use one that needs none, or the object store")
@@ -132,10 +162,14 @@ func parseURL(text string) (*url.URL, error) {
 			return invalid("file url is not an absolute path: expected file:///path")
 		}
 		return u, nil
+	case "s3", "gs", "azblob":
+		if u.Host == "" || strings.Trim(u.Path, "/") == "" {
+			return invalid("url names no object: expected %s://bucket/name", u.Scheme)
+		}
 	case "":
-		return invalid("url is relative: expected an absolute file, http or https url")
+		return invalid("url is relative: expected an absolute url, of http, https, s3, gs, azblob or file")
 	default:
-		return invalid("url has the scheme %q: expected file, http or https", u.Scheme)
+		return invalid("url has the scheme %q: expected http, https, s3, gs, azblob or file", u.Scheme)
 	}
 	query, err := url.ParseQuery(u.RawQuery)
 	if err != nil {

@@ -27,19 +27,32 @@ type Objects interface {
 	Size(ctx context.Context, name string) (int64, error)    // bytes
 }
 
+// ErrCredentials is why Buckets cannot use credentials: there are none of that id,
+// or they are not what the store takes.
+var ErrCredentials = errors.New("credentials cannot be used")
+
+// Buckets reads objects of object stores that are not ours: of s3, gs and azblob
+// urls, with the credentials of an id, or with "" those of the environment. It
+// says how many bytes there are, -1 if that is not known. Errors that wrap
+// fs.ErrNotExist, fs.ErrPermission, fs.ErrInvalid or ErrCredentials are for good;
+// every other error may pass. None holds a secret.
+type Buckets interface {
+	Read(ctx context.Context, url, credentialsID string) (body io.ReadCloser, size int64, err error)
+}
+
 // Store keeps artifacts under their digest: in Objects for every machine and as
 // files in Dir for this one. Several Stores, also of several processes, may
 // share one Dir. The zero values of the optional fields are usable; a Store must
 // not be copied after its first use.
 type Store struct {
-	Dir           string       // of the files; made when missing
-	Objects       Objects      // shared by all machines
-	Limit         int64        // bytes an artifact may have; 0: any number
-	AllowFileURLs bool         // whether file:// may be named as a source
-	HTTP          *http.Client // fetches http and https; nil: a client with a connect and a response-header timeout
+	Dir           string          // of the files; made when missing
+	Objects       Objects         // shared by all machines
+	Limit         int64           // bytes an artifact may have; 0: any number
+	AllowFileURLs bool            // whether file:// may be named as a source
+	HTTP          *http.Transport // fetches http and https; nil: one with a connect and a response-header timeout
+	Buckets       Buckets         // fetches from the object stores of others; nil: such urls are refused
 
-	once   sync.Once
-	client *http.Client // HTTP with our redirect rules
+	AllowPrivateRedirects bool // whether a server may redirect to a private address
 
 	mu   sync.Mutex
 	busy map[deployment.Digest]chan struct{} // closed when the work on the digest ends

@@ -65,6 +65,7 @@ const (
 	CodeSizeMismatch        Code = "size_mismatch"
 	CodeUnsupportedArtifact Code = "unsupported_artifact"
 	CodeArtifactInvalid     Code = "artifact_invalid"
+	CodeCredentialsMissing  Code = "credentials_missing" // there are none of that id, or none that the store takes
 	CodeModelCannotPredict  Code = "model_cannot_predict"
 	CodeGoldenRowsFailing   Code = "golden_rows_failing"
 	CodeChecksFailing       Code = "checks_failing"

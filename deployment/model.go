@@ -109,10 +109,12 @@ const (
 // Artifact says where the bytes of a model are and how to know them again.
 // Exactly one of URL and Object is set.
 type Artifact struct {
-	URL    string `json:"url,omitempty"`    // file, http or https
+	URL    string `json:"url,omitempty"`    // file, http, https, s3, gs or azblob
 	Object string `json:"object,omitempty"` // name in the artifacts object store
 	Digest Digest `json:"digest"`
 	Size   int64  `json:"size"` // bytes
+
+	CredentialsID string `json:"credentialsId,omitempty"` // names what gives access to the url; never the credentials
 }
 
 // Digest is "sha256:" followed by 64 lower-case hexadecimal digits.

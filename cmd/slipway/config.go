@@ -20,6 +20,7 @@ import (
 	"github.com/sethvargo/go-envconfig"
 	"golang.org/x/term"
 
+	"github.com/slipway-ml/slipway/artifacts/bucket"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
@@ -50,7 +51,10 @@ type Config struct {
 	PredictGrace       time.Duration `env:"SLIPWAY_PREDICT_GRACE, default=10s"`
 	PredictLogEvery    int           `env:"SLIPWAY_PREDICT_LOG_EVERY, default=1000"`
 
-	AllowFileURLs    bool          `env:"SLIPWAY_ALLOW_FILE_URLS, default=false"`
+	AllowFileURLs         bool `env:"SLIPWAY_ALLOW_FILE_URLS, default=false"`
+	AllowPrivateRedirects bool `env:"SLIPWAY_ALLOW_PRIVATE_REDIRECTS, default=false"`
+	MachineIdentity       bool `env:"SLIPWAY_MACHINE_IDENTITY, default=false"`
+
 	MaxArtifactBytes int64         `env:"SLIPWAY_MAX_ARTIFACT_BYTES, default=2147483648"`
 	MaxCommandBytes  int           `env:"SLIPWAY_MAX_COMMAND_BYTES, default=262144"`
 	Concurrency      int           `env:"SLIPWAY_CONCURRENCY, default=64"`
@@ -73,6 +77,8 @@ type Config struct {
 	NATSCreds   string `env:"NATS_CREDS"`
 	NATSNKey    string `env:"NATS_NKEY"`
 	NATSContext string `env:"NATS_CONTEXT"`
+
+	Buckets bucketSettings // what bucket.Variables name
 }
 
 // maxPredictConcurrency is more requests at a time than one machine has use for.
@@ -85,6 +91,12 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	maps.DeleteFunc(set, func(_, value string) bool { return value == "" }) // empty is not set, as in a compose file
 	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: envconfig.MapLookuper(set)}); err != nil {
 		return c, fmt.Errorf("environment: %w", named(err))
+	}
+	c.Buckets = bucketSettings{}
+	for _, name := range bucket.Variables() {
+		if value := set[name]; value != "" {
+			c.Buckets[name] = value
+		}
 	}
 	var wrong []string
 	check := func(ok bool, name, expected string, got any) {
@@ -189,6 +201,22 @@ func (c Config) logger(w io.Writer) *slog.Logger {
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
 }
+
+// bucketSettings are the settings of object stores, secrets among them, by
+// variable. Whatever prints them prints nothing of them.
+type bucketSettings map[string]string
+
+// String hides the settings.
+func (bucketSettings) String() string { return "(hidden)" }
+
+// GoString hides the settings.
+func (bucketSettings) GoString() string { return "(hidden)" }
+
+// LogValue hides the settings.
+func (bucketSettings) LogValue() slog.Value { return slog.StringValue("(hidden)") }
+
+// MarshalText hides the settings, in JSON too.
+func (bucketSettings) MarshalText() ([]byte, error) { return []byte("(hidden)"), nil } //nolint:unparam // of encoding.TextMarshaler
 
 // deadlines are how long commands may take, by operation: "deploy:30m,replace:1h".
 type deadlines map[string]time.Duration

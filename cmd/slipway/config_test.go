@@ -4,12 +4,14 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/slipway-ml/slipway/artifacts/bucket"
 	"github.com/slipway-ml/slipway/deployment"
 )
 
@@ -34,6 +36,9 @@ func variables(config reflect.Type) map[string]string {
 	found := make(map[string]string)
 	for field := range config.Fields() {
 		name, rest, _ := strings.Cut(field.Tag.Get("env"), ",")
+		if name == "" {
+			continue
+		}
 		_, value, _ := strings.Cut(rest, "default=")
 		found[name] = value
 	}
@@ -51,6 +56,29 @@ func TestEveryVariableIsDocumented(t *testing.T) {
 	}
 }
 
+// The table of the variables of object stores names all, and no other.
+func TestEveryBucketVariableIsDocumented(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n## Object stores\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var got []string
+	for line := range strings.Lines(table) {
+		if cells := strings.Split(line, "|"); len(cells) > 3 {
+			for _, m := range regexp.MustCompile("`([A-Z0-9_]+)`").FindAllStringSubmatch(cells[2], -1) {
+				got = append(got, m[1])
+			}
+		}
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(bucket.Variables())), got); diff != "" {
+		t.Errorf("docs/operations.md (-bucket.Variables +document):\n%s", diff)
+	}
+}
+
 // The documented defaults are those of the program, whatever tags say.
 func TestDefaults(t *testing.T) {
 	t.Parallel()
@@ -65,7 +93,7 @@ func TestDefaults(t *testing.T) {
 		PredictMaxNodes: 1 << 26, PredictGrace: 10 * time.Second, PredictLogEvery: 1000,
 		MaxArtifactBytes: 2 << 30, MaxCommandBytes: 256 << 10, Concurrency: 64, Lease: 30 * time.Second, MaxAttempts: 5,
 		Deadline: 15 * time.Minute, ReconcileInterval: time.Minute, Deadlines: deadlines{}, DrainTimeout: 20 * time.Second, LogFormat: "auto",
-		Installation: deployment.OnPremises,
+		Installation: deployment.OnPremises, Buckets: bucketSettings{},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -94,6 +122,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"SLIPWAY_DEADLINE": "2m", "SLIPWAY_DEADLINES": "deploy:30m,replace:1h", "SLIPWAY_RECONCILE_INTERVAL": "3s",
 		"SLIPWAY_LOG_FORMAT": "json", "SLIPWAY_LOG_LEVEL": "DEBUG",
 		"SLIPWAY_STRICT_VALIDATION": "true", "SLIPWAY_INSTALLATION": "cloud", "SLIPWAY_PERMISSIONS": "churn=/pipelines/churn,*=/people/ada",
+		"SLIPWAY_ALLOW_PRIVATE_REDIRECTS": "true", "SLIPWAY_MACHINE_IDENTITY": "true", "AWS_REGION": "eu-central-1", "AZURE_STORAGE_KEY": "",
 		"NATS_URL": "nats://a,nats://b", "NATS_CREDS": "c", "NATS_NKEY": "n", "NATS_CONTEXT": "x",
 	}
 	got, err := readConfig(t.Context(), environment)
@@ -108,8 +137,9 @@ func TestEveryVariableIsRead(t *testing.T) {
 		MaxArtifactBytes: 1, MaxCommandBytes: 2, Concurrency: 3, Lease: time.Second, MaxAttempts: 4, LogFormat: "json", LogLevel: -4,
 		Deadline: 2 * time.Minute, Deadlines: deadlines{"deploy": 30 * time.Minute, "replace": time.Hour}, ReconcileInterval: 3 * time.Second,
 		StrictValidation: true, Installation: deployment.Cloud,
-		Permissions: permissions{{Deployment: "churn", Actor: "/pipelines/churn"}, {Deployment: "*", Actor: "/people/ada"}},
-		NATSURL:     "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
+		Permissions:           permissions{{Deployment: "churn", Actor: "/pipelines/churn"}, {Deployment: "*", Actor: "/people/ada"}},
+		AllowPrivateRedirects: true, MachineIdentity: true, Buckets: bucketSettings{"AWS_REGION": "eu-central-1"},
+		NATSURL: "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -160,6 +190,9 @@ var invalid = map[string][]string{
 	"NATS_NKEY":                      {"/no/such/file"},
 	"NATS_CONTEXT":                   {"no-such-context", "../x"},
 	"SLIPWAY_KEEP_PREVIOUS":          {"-1s", "5", "x"},
+
+	"SLIPWAY_ALLOW_PRIVATE_REDIRECTS": {"maybe", "2"},
+	"SLIPWAY_MACHINE_IDENTITY":        {"maybe", "2"},
 }
 
 func TestInvalidValuesAreNamed(t *testing.T) {

@@ -347,7 +347,7 @@ func TestWrongModelsAreRejected(t *testing.T) { //nolint:tparallel // one case a
 		{"an object that is smaller", func(m *handlers.ModelFacts) { m.Artifact = s.artifact(random); m.Artifact.Size++ }, deployment.CodeSizeMismatch, "model.artifact.size", "artifact has 5000 bytes, expected 5001"},
 		{"an object that is too large", stored(make([]byte, 60001)), deployment.CodeArtifactTooLarge, "model.artifact.size", "artifact has 60001 bytes, more than the 60000 allowed"},
 		{"a file", at("file://" + missing), deployment.CodeURLNotAllowed, "model.artifact.url", "file urls are not allowed here: use http, https or the object store"},
-		{"a url of another kind", at("ftp://127.0.0.1/model"), deployment.CodeURLInvalid, "model.artifact.url", "expected file, http or https"},
+		{"a url of another kind", at("ftp://127.0.0.1/model"), deployment.CodeURLInvalid, "model.artifact.url", "expected http, https, s3, gs, azblob or file"},
 		{"a url with a password", at("http://me:s3cr3t@127.0.0.1/model"), deployment.CodeURLInvalid, "model.artifact.url", "url carries a user or password"},
 		{"a url that is signed", at(web.URL + "/model?X-Amz-Signature=s3cr3t"), deployment.CodeURLInvalid, "model.artifact.url", "url carries a credential in its query member"},
 		{"nothing at the url", at(web.URL + "/404"), deployment.CodeArtifactNotFound, "model.artifact.url", "server answered 404"},

@@ -19,6 +19,7 @@ import (
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/slipway-ml/slipway/artifacts"
+	"github.com/slipway-ml/slipway/artifacts/bucket"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/schemas"
@@ -46,7 +47,8 @@ func newArtifacts(ctx context.Context, c Config, js natsjs.JetStream) (*artifact
 	}
 	return &artifacts.Store{
 		Dir: filepath.Join(c.DataDir, "artifacts"), Objects: objects,
-		Limit: c.MaxArtifactBytes, AllowFileURLs: c.AllowFileURLs,
+		Limit: c.MaxArtifactBytes, AllowFileURLs: c.AllowFileURLs, AllowPrivateRedirects: c.AllowPrivateRedirects,
+		Buckets: &bucket.Buckets{Environment: c.Buckets, Machine: c.MachineIdentity},
 	}, nil
 }
 
