@@ -6,21 +6,21 @@ import "github.com/slipway-ml/slipway/deployment"
 // (deeploy.md section 10). A finding's path is the file from the root of the
 // repository, then "#" and the member in it: "model/reference.json#reference.blob.url".
 const (
-	CodePathInvalid        deployment.Code = "contract_path_invalid" // the folder is not one, or cannot be named
-	CodeMissingReference   deployment.Code = "missing_reference"     // there is no model
-	CodeInvalidReference   deployment.Code = "invalid_reference"     // reference.json is not what one looks like
-	CodeReferenceAmbiguous deployment.Code = "reference_kind_ambiguous"
-	CodeReferenceShort     deployment.Code = "reference_incomplete"
-	CodeMetadataInvalid    deployment.Code = "metadata_invalid"
-	CodeLayoutInvalid      deployment.Code = "layout_invalid" // a file that does not belong there, or is too large
-	CodeFolderNotEmpty     deployment.Code = "folder_not_empty"
+	CodePathInvalid        = deployment.CodeContractPathInvalid // the folder is not one, or cannot be named
+	CodeMissingReference   = deployment.CodeMissingReference    // there is no model
+	CodeInvalidReference   = deployment.CodeInvalidReference    // reference.json is not what one looks like
+	CodeReferenceAmbiguous = deployment.CodeReferenceAmbiguous
+	CodeReferenceShort     = deployment.CodeReferenceIncomplete
+	CodeMetadataInvalid    = deployment.CodeMetadataInvalid
+	CodeLayoutInvalid      = deployment.CodeLayoutInvalid // a file that does not belong there, or is too large
+	CodeFolderNotEmpty     = deployment.CodeFolderNotEmpty
 
-	CodeMissingModelType     deployment.Code = "missing_model_type"
-	CodeModelMismatch        deployment.Code = "model_type_mismatch"
-	CodeExplainerMissing     deployment.Code = "explainer_config_missing"
-	CodeMissingExplainerType deployment.Code = "missing_explainer_type"
-	CodeExplainerMismatch    deployment.Code = "explainer_type_mismatch"
-	CodeTransformerMissing   deployment.Code = "transformer_docker_config_missing"
+	CodeMissingModelType     = deployment.CodeMissingModelType
+	CodeModelMismatch        = deployment.CodeModelTypeMismatch
+	CodeExplainerMissing     = deployment.CodeExplainerConfigMissing
+	CodeMissingExplainerType = deployment.CodeMissingExplainerType
+	CodeExplainerMismatch    = deployment.CodeExplainerTypeMismatch
+	CodeTransformerMissing   = deployment.CodeTransformerMissing
 
-	CodeEmptyChange deployment.Code = "empty_update"
+	CodeEmptyChange = deployment.CodeEmptyUpdate
 )

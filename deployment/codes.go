@@ -70,6 +70,32 @@ const (
 	CodeGoldenRowsFailing   Code = "golden_rows_failing"
 	CodeChecksFailing       Code = "checks_failing"
 
+	// The contract, or the repository that it is in, is not what the command says
+	// (deeploy.md section 10).
+	CodeContractPathInvalid    Code = "contract_path_invalid"    // the folder is not one, or cannot be named
+	CodeMissingReference       Code = "missing_reference"        // there is no model
+	CodeInvalidReference       Code = "invalid_reference"        // reference.json is not what one looks like
+	CodeReferenceAmbiguous     Code = "reference_kind_ambiguous" // several kinds, or several files
+	CodeReferenceIncomplete    Code = "reference_incomplete"
+	CodeMetadataInvalid        Code = "metadata_invalid"
+	CodeLayoutInvalid          Code = "layout_invalid" // a file that does not belong there, or is too large
+	CodeFolderNotEmpty         Code = "folder_not_empty"
+	CodeMissingModelType       Code = "missing_model_type"
+	CodeModelTypeMismatch      Code = "model_type_mismatch"
+	CodeExplainerConfigMissing Code = "explainer_config_missing"
+	CodeMissingExplainerType   Code = "missing_explainer_type"
+	CodeExplainerTypeMismatch  Code = "explainer_type_mismatch"
+	CodeTransformerMissing     Code = "transformer_docker_config_missing"
+	CodeRepositoryNotFound     Code = "repository_not_found" // there is none, or it may not be seen
+	CodeRepositoryForbidden    Code = "repository_forbidden" // the credentials may not read
+	CodeRepositoryTooLarge     Code = "repository_too_large"
+	CodeInvalidRepository      Code = "invalid_repository" // what answers is no git repository, or a damaged one
+	CodeRevisionNotFound       Code = "revision_not_found" // no such branch, tag or commit
+	CodeHistoryRewritten       Code = "history_rewritten"  // a commit that was seen is gone
+	CodeHostKeyRefused         Code = "host_key_refused"   // the ssh server is not the known one
+	CodePushRefused            Code = "push_refused"
+	CodeCredentialsInvalid     Code = "credentials_invalid" // those with that id are of no use here
+
 	// An effect did not succeed.
 	CodeStoreUnavailable  Code = "store_unavailable"
 	CodeServerUnavailable Code = "prediction_server_unavailable"
@@ -85,11 +111,11 @@ const (
 // Class is the class of the code.
 func (c Code) Class() Class {
 	switch c {
-	case CodeDeploymentNotFound, CodeModelNotFound, CodeModelNeverServed, CodeCommandNotFound:
+	case CodeDeploymentNotFound, CodeModelNotFound, CodeModelNeverServed, CodeCommandNotFound, CodeRepositoryNotFound, CodeRevisionNotFound:
 		return ClassNotFound
-	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeValidationFailed, CodeNoEarlierModel, CodeIDReused, CodeCommandFinished:
+	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeValidationFailed, CodeNoEarlierModel, CodeIDReused, CodeCommandFinished, CodeHistoryRewritten:
 		return ClassConflict
-	case CodeURLNotAllowed, CodeNotPermitted:
+	case CodeURLNotAllowed, CodeNotPermitted, CodeRepositoryForbidden, CodeHostKeyRefused, CodePushRefused:
 		return ClassForbidden
 	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped, CodeDeadlineExceeded, CodeMemoryExceeded, CodeBusy:
 		return ClassInternal
