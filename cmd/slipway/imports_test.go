@@ -42,6 +42,9 @@ var mayImport = map[string][]string{
 	},
 	"contract":                 {"deployment"},
 	"contract/git":             {"contract", "deployment", "outbound", "github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
+	"credentials":              {"deployment"},
+	"contract/git/gittest":     {"github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
+	"sourcing":                 {"contract", "contract/git", "credentials", "deployment"},
 	"serving":                  {"deployment"},
 	"serving/predict":          {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/onnx", "serving/predict/xgboost", "github.com/prometheus/client_golang", "golang.org/x/sync"},
 	"serving/predict/lightgbm": {},
@@ -65,7 +68,7 @@ var neverNamed = []string{
 // notInBinary is what tests need and the binary must not carry.
 var notInBinary = []string{
 	"testing", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "pgregory.net/rapid",
-	module + "/jetstream/jetstreamtest",
+	module + "/jetstream/jetstreamtest", module + "/contract/git/gittest",
 }
 
 // listed is what these tests need of a package as `go list -json` prints it.

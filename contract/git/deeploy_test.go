@@ -16,12 +16,12 @@ import (
 
 func TestU6OtherContractsStayAsTheyAre(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	put(t, s.bare(t, "m.git"), "main", map[string]string{
+	s := &server{Dir: t.TempDir()}
+	put(t, s.Bare(t, "m.git"), "main", map[string]string{
 		"model/reference.json": `{ "reference": {"blob": {"url": "s3://root/m"}} }`, "metadata.json": `{"featureLabels":["root"]}`,
 		"sub_1/model/model.pkl": "m", "sub_1/model/extra.pkl": "m", "sub_2/model/model.pkl": "m", "docs@": "sub_1",
 	})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	source := git.Source{URL: url + "/m.git"}
 	before := open(t, r, source)
@@ -36,15 +36,15 @@ func TestU6OtherContractsStayAsTheyAre(t *testing.T) {
 
 func TestU7MetadataAreInTheSameCommit(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	put(t, st, "main", map[string]string{"README.md": "x"})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	c := commit("a", "s3://b/m")
 	c.Change.Metadata = &contract.Metadata{ProblemType: contract.Regression}
 	result := write(t, r, git.Source{URL: url + "/m.git"}, c)
-	if got := len(history(t, s.fresh(st))); got != 2 {
+	if got := len(history(t, s.Fresh(st))); got != 2 {
 		t.Errorf("got %d commits, want 2", got)
 	}
 	snap := open(t, r, git.Source{URL: url + "/m.git", Commit: result.Commit})
@@ -59,19 +59,17 @@ func TestU7MetadataAreInTheSameCommit(t *testing.T) {
 
 func TestU8ReportedCommitIsOnTheRemote(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir(), decline: "no"}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir(), Decline: "no"}
+	st := s.Bare(t, "m.git")
 	base := put(t, st, "main", map[string]string{"README.md": "x"})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	result, err := r.Write(t.Context(), git.Source{URL: url + "/m.git"}, commit("a", "s3://b/m"))
 	wantRejection(t, err, git.CodePushRefused)
 	if result.Commit != "" || open(t, r, git.Source{URL: url + "/m.git"}).Commit != base.String() {
 		t.Errorf("got %+v after a push that was refused", result)
 	}
-	s.mu.Lock()
-	s.decline = ""
-	s.mu.Unlock()
+	s.Accept()
 	putOn(t, st, "main", map[string]string{"README.md": "moved on"}, base) // nobody has to pull before
 	result = write(t, r, git.Source{URL: url + "/m.git"}, commit("a", "s3://b/m"))
 	snap := open(t, r, git.Source{URL: url + "/m.git"})
@@ -82,16 +80,16 @@ func TestU8ReportedCommitIsOnTheRemote(t *testing.T) {
 
 func TestU9TheSameWriteTwiceIsOneCommit(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	put(t, st, "main", map[string]string{"README.md": "x"})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	var commits []string
 	for range 3 { // each as after a crash, in a process of its own
 		commits = append(commits, write(t, &git.Repositories{Transport: transport}, git.Source{URL: url + "/m.git"}, commit("a", "s3://b/m")).Commit)
 	}
-	if commits[0] != commits[1] || commits[1] != commits[2] || len(history(t, s.fresh(st))) != 2 {
-		t.Errorf("got commits %v and %d in all, want one", commits, len(history(t, s.fresh(st))))
+	if commits[0] != commits[1] || commits[1] != commits[2] || len(history(t, s.Fresh(st))) != 2 {
+		t.Errorf("got commits %v and %d in all, want one", commits, len(history(t, s.Fresh(st))))
 	}
 	_, err := (&git.Repositories{Transport: transport}).Write(t.Context(), git.Source{URL: url + "/m.git"}, git.Commit{Name: "a", Email: "e"})
 	wantRejection(t, err, contract.CodeEmptyChange)
@@ -99,11 +97,11 @@ func TestU9TheSameWriteTwiceIsOneCommit(t *testing.T) {
 
 func TestU11BranchIsHonouredAndDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	main := put(t, st, "main", map[string]string{"README.md": "x"})
 	side := put(t, st, "team/side", map[string]string{"README.md": "y"})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	source := git.Source{URL: url + "/m.git", Branch: "team/side"}
 	planned, err := r.Plan(t.Context(), source, commit("a", "s3://b/m"))
@@ -114,7 +112,7 @@ func TestU11BranchIsHonouredAndDryRunWritesNothing(t *testing.T) {
 		t.Errorf("got commit %s after a dry run, want %s as before", got, side)
 	}
 	result := write(t, r, source, commit("a", "s3://b/m"))
-	ref, err := s.fresh(st).Reference(plumbing.NewBranchReferenceName("team/side"))
+	ref, err := s.Fresh(st).Reference(plumbing.NewBranchReferenceName("team/side"))
 	if err != nil || ref.Hash().String() != result.Commit || result.Branch != "team/side" {
 		t.Errorf("got branch at %v, reported %s on %s", ref, result.Commit, result.Branch)
 	}

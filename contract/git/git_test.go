@@ -6,91 +6,14 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/slipway-ml/slipway/contract"
 	"github.com/slipway-ml/slipway/contract/git"
 	"github.com/slipway-ml/slipway/deployment"
 )
-
-var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
-
-// put commits the files on a branch, in place of what it holds.
-func put(tb testing.TB, st *filesystem.Storage, branch string, files map[string]string) plumbing.Hash {
-	tb.Helper()
-	var parents []plumbing.Hash
-	name := plumbing.NewBranchReferenceName(branch)
-	if ref, err := st.Reference(name); err == nil {
-		parents = append(parents, ref.Hash())
-	}
-	return putOn(tb, st, branch, files, parents...)
-}
-
-func putOn(tb testing.TB, st *filesystem.Storage, branch string, files map[string]string, parents ...plumbing.Hash) plumbing.Hash {
-	tb.Helper()
-	who := object.Signature{Name: "Ann", Email: "ann@example.com", When: noon}
-	hash := store(tb, st, &object.Commit{Author: who, Committer: who, Message: "files\n", TreeHash: treeOf(tb, st, files), ParentHashes: parents})
-	if err := st.SetReference(plumbing.NewHashReference(plumbing.NewBranchReferenceName(branch), hash)); err != nil {
-		tb.Fatal(err)
-	}
-	return hash
-}
-
-// treeOf stores a folder. A name that ends with @ is a symbolic link.
-func treeOf(tb testing.TB, st *filesystem.Storage, files map[string]string) plumbing.Hash {
-	tb.Helper()
-	tree := &object.Tree{}
-	folders := map[string]map[string]string{}
-	for name, content := range files {
-		if first, rest, below := strings.Cut(name, "/"); below {
-			if folders[first] == nil {
-				folders[first] = map[string]string{}
-			}
-			folders[first][rest] = content
-			continue
-		}
-		blob := &plumbing.MemoryObject{}
-		blob.SetType(plumbing.BlobObject)
-		if _, err := blob.Write([]byte(content)); err != nil {
-			tb.Fatal(err)
-		}
-		hash, err := st.SetEncodedObject(blob)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		mode := filemode.Regular
-		if link, ok := strings.CutSuffix(name, "@"); ok {
-			name, mode = link, filemode.Symlink
-		}
-		tree.Entries = append(tree.Entries, object.TreeEntry{Name: name, Mode: mode, Hash: hash})
-	}
-	for name, below := range folders {
-		tree.Entries = append(tree.Entries, object.TreeEntry{Name: name, Mode: filemode.Dir, Hash: treeOf(tb, st, below)})
-	}
-	sortEntries(tree.Entries)
-	return store(tb, st, tree)
-}
-
-func store(tb testing.TB, st *filesystem.Storage, o interface {
-	Encode(plumbing.EncodedObject) error
-},
-) plumbing.Hash {
-	tb.Helper()
-	encoded := &plumbing.MemoryObject{}
-	if err := o.Encode(encoded); err != nil {
-		tb.Fatal(err)
-	}
-	hash, err := st.SetEncodedObject(encoded)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return hash
-}
 
 // wantRejection checks the code and the message of a rejection.
 func wantRejection(tb testing.TB, err error, code deployment.Code, says ...string) {
@@ -143,8 +66,8 @@ func open(tb testing.TB, r *git.Repositories, s git.Source) *git.Snapshot {
 
 func TestOpenOverHTTPS(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir(), user: "ann", password: "s3cret", reader: "git"}
-	st := s.bare(t, "team/models.git")
+	s := &server{Dir: t.TempDir(), User: "ann", Password: "s3cret", Reader: "git"}
+	st := s.Bare(t, "team/models.git")
 	first := put(t, st, "main", map[string]string{"model/model.pkl": "first"})
 	main := put(t, st, "main", files)
 	other := put(t, st, "other", map[string]string{"model/reference.json": `{"reference":{"huggingface":{"model":"m"}}}`})
@@ -154,7 +77,7 @@ func TestOpenOverHTTPS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	url += "/team/models.git"
 	ann := git.Credentials{User: "ann", Secret: "s3cret"}
 	r := &git.Repositories{Transport: transport, Dir: t.TempDir()}
@@ -198,11 +121,11 @@ func TestOpenOverHTTPS(t *testing.T) {
 
 func TestSnapshotIsAFileSystem(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	put(t, st, "main", files)
 	put(t, st, "small", map[string]string{"a.b/c": "1", "a/c": "2", "a/d/e": "", "README.md": "3"})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	snap := open(t, r, git.Source{URL: url + "/m.git"})
 	linkless, err := fs.Sub(snap, "models/fraud/model") // TestFS wants links to be followed

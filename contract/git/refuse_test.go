@@ -64,14 +64,14 @@ func TestUrlsAreRefused(t *testing.T) {
 
 func TestSourcesAreRefused(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir(), user: "ann", password: "s3cret"}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir(), User: "ann", Password: "s3cret"}
+	st := s.Bare(t, "m.git")
 	main := put(t, st, "main", map[string]string{"model/model.pkl": "m"})
 	blobOf := treeOf(t, st, map[string]string{"a": "b"})
 	if err := st.SetReference(plumbing.NewHashReference("refs/tags/tree", blobOf)); err != nil {
 		t.Fatal(err)
 	}
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	ann := git.Credentials{User: "ann", Secret: "s3cret"}
 	gone := strings.Repeat("ab", 20)
@@ -112,11 +112,11 @@ func TestForcePushedHistory(t *testing.T) {
 	for _, noAny := range []bool{false, true} {
 		t.Run(fmt.Sprintf("server gives only names %v", noAny), func(t *testing.T) {
 			t.Parallel()
-			s := &server{dir: t.TempDir(), noAny: noAny}
-			st := s.bare(t, "m.git")
+			s := &server{Dir: t.TempDir(), NoAny: noAny}
+			st := s.Bare(t, "m.git")
 			first := put(t, st, "main", map[string]string{"model/model.pkl": "first"})
 			seen := put(t, st, "main", map[string]string{"model/model.pkl": "seen"})
-			url, transport := s.start(t)
+			url, transport := s.Start(t)
 			r := &git.Repositories{Transport: transport}
 			pinned := open(t, r, git.Source{URL: url + "/m.git", Branch: "main"})
 			putOn(t, st, "main", map[string]string{"model/model.pkl": "rewritten"}, first)
@@ -136,14 +136,14 @@ func TestForcePushedHistory(t *testing.T) {
 
 func TestHistoryOfDeltas(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir(), noShallow: true, noAny: true, deltas: true}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir(), NoShallow: true, NoAny: true, Deltas: true}
+	st := s.Bare(t, "m.git")
 	text := func(i int) string { return strings.Repeat("the same in all of them\n", 200) + strings.Repeat("x", i) }
 	var commits []plumbing.Hash
 	for i := range 12 {
 		commits = append(commits, put(t, st, "main", map[string]string{"model/model.pkl": text(i), "other/model/model.pkl": text(100 * i)}))
 	}
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	for i, commit := range commits {
 		snap := open(t, r, git.Source{URL: url + "/m.git", Commit: commit.String()})
@@ -157,8 +157,8 @@ func TestHistoryOfDeltas(t *testing.T) {
 
 func TestRedirects(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir(), user: "ann", password: "s3cret"}
-	put(t, s.bare(t, "m.git"), "main", map[string]string{"model/model.pkl": "m"})
+	s := &server{Dir: t.TempDir(), User: "ann", Password: "s3cret"}
+	put(t, s.Bare(t, "m.git"), "main", map[string]string{"model/model.pkl": "m"})
 	var leaked []string
 	other := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		leaked = append(leaked, r.Header.Get("Authorization"))
@@ -252,10 +252,10 @@ func TestAnswersThatAreNotGit(t *testing.T) {
 
 func TestRepositoryTooLarge(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	put(t, st, "main", map[string]string{"model/model.pkl": strings.Repeat("m", 1<<20)}) // packs to a thousandth
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	dir := t.TempDir()
 	for _, most := range []int64{500, 100_000} { // of the pack, of what it unpacks to
 		_, err := (&git.Repositories{Transport: transport, MaxBytes: most, Dir: dir}).Open(t.Context(), git.Source{URL: url + "/m.git"})
@@ -281,8 +281,8 @@ func TestHostileTrees(t *testing.T) {
 	for _, name := range []string{"..", ".", ".git", ".GIT", "a/b", ""} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := &server{dir: t.TempDir()}
-			st := s.bare(t, "m.git")
+			s := &server{Dir: t.TempDir()}
+			st := s.Bare(t, "m.git")
 			raw := &plumbing.MemoryObject{}
 			raw.SetType(plumbing.TreeObject)
 			blob := treeOf(t, st, nil)
@@ -297,7 +297,7 @@ func TestHostileTrees(t *testing.T) {
 			if err := st.SetReference(plumbing.NewHashReference("refs/heads/main", store(t, st, &object.Commit{Author: who, Committer: who, TreeHash: tree}))); err != nil {
 				t.Fatal(err)
 			}
-			snap := open(t, &git.Repositories{AllowLocal: true}, git.Source{URL: filepath.Join(s.dir, "m.git")})
+			snap := open(t, &git.Repositories{AllowLocal: true}, git.Source{URL: filepath.Join(s.Dir, "m.git")})
 			_, err = contract.Read(t.Context(), snap, "")
 			wantRejection(t, err, git.CodeInvalidRepository, "the repository is damaged")
 		})
@@ -379,9 +379,9 @@ func FuzzTree(f *testing.F) {
 
 func TestNowhereToUnpack(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	put(t, s.bare(t, "m.git"), "main", map[string]string{"model/model.pkl": "m"})
-	url, transport := s.start(t)
+	s := &server{Dir: t.TempDir()}
+	put(t, s.Bare(t, "m.git"), "main", map[string]string{"model/model.pkl": "m"})
+	url, transport := s.Start(t)
 	_, err := (&git.Repositories{Transport: transport, Dir: filepath.Join(t.TempDir(), "none")}).Open(t.Context(), git.Source{URL: url + "/m.git"})
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("got %v, want an error of the disk that may pass", err)

@@ -100,10 +100,10 @@ func changed(tb testing.TB, before, after fs.FS) (names []string) {
 
 func TestWriteIsOneCommitOfOneFolder(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir(), user: "ann", password: "s3cret"}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir(), User: "ann", Password: "s3cret"}
+	st := s.Bare(t, "m.git")
 	base := put(t, st, "main", files)
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	source := git.Source{URL: url + "/m.git", Branch: "main", Credentials: git.Credentials{User: "ann", Secret: "s3cret"}}
 	before := open(t, r, source)
@@ -121,7 +121,7 @@ func TestWriteIsOneCommitOfOneFolder(t *testing.T) {
 	if diff := cmp.Diff(planned, result.Plan, cmp.AllowUnexported(contract.Plan{})); diff != "" {
 		t.Errorf("what was planned and what was done (-plan +done):\n%s", diff)
 	}
-	log := history(t, s.fresh(st))
+	log := history(t, s.Fresh(st))
 	if len(log) != 2 || log[0].Hash.String() != result.Commit || log[1].Hash != base {
 		t.Fatalf("got %d commits, the newest %s, want 2 and %s", len(log), log[0].Hash, result.Commit)
 	}
@@ -138,17 +138,17 @@ func TestWriteIsOneCommitOfOneFolder(t *testing.T) {
 	}
 
 	again := write(t, r, source, c)
-	if again.Changed || again.Commit != result.Commit || len(history(t, s.fresh(st))) != 2 {
+	if again.Changed || again.Commit != result.Commit || len(history(t, s.Fresh(st))) != 2 {
 		t.Errorf("the second time: got %+v, want nothing new", again)
 	}
 }
 
 func TestWriteCreatesAndEmptiesFolders(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	put(t, st, "main", map[string]string{"x/y/model/1/saved_model.pb": "m", "x/y/model/1/variables/v": "v", "x/y.z": "sorts before y/"})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	source := git.Source{URL: url + "/m.git"}
 	before := open(t, r, source)
@@ -165,7 +165,7 @@ func TestWriteCreatesAndEmptiesFolders(t *testing.T) {
 	if got := len(changed(t, before, snap)); got != 4 {
 		t.Errorf("got %d changed files, want 2 removed and 2 written", got)
 	}
-	for _, c := range history(t, s.fresh(st)) {
+	for _, c := range history(t, s.Fresh(st)) {
 		if tree, err := c.Tree(); err != nil || tree.Files().ForEach(func(*object.File) error { return nil }) != nil {
 			t.Errorf("the tree of %s is not whole: %v", c.Hash, err)
 		}
@@ -174,15 +174,15 @@ func TestWriteCreatesAndEmptiesFolders(t *testing.T) {
 
 func TestWriteIntoAnEmptyRepository(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
-	url, transport := s.start(t)
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	source := git.Source{URL: url + "/m.git"}
 	_, err := r.Open(t.Context(), source)
 	wantRejection(t, err, git.CodeRevisionNotFound, "the repository is empty")
 	result := write(t, r, source, commit("", "s3://b/m"))
-	log := history(t, s.fresh(st))
+	log := history(t, s.Fresh(st))
 	if len(log) != 1 || log[0].Hash.String() != result.Commit || log[0].Message != "Set model in the root of the repository\n" {
 		t.Errorf("got %d commits %v", len(log), log)
 	}
@@ -191,16 +191,16 @@ func TestWriteIntoAnEmptyRepository(t *testing.T) {
 // What a write does not need is not fetched: a model that lies beside.
 func TestWriteLeavesLargeFilesOut(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir(), filters: true}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir(), Filters: true}
+	st := s.Bare(t, "m.git")
 	large := strings.Repeat("a model ", 1<<20)
 	put(t, st, "main", map[string]string{"fraud/model/model.bst": large, "churn/model/model.pkl": "m"})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	source := git.Source{URL: url + "/m.git"}
 	small := &git.Repositories{Transport: transport, MaxBytes: 1 << 20}
 	result := write(t, small, source, commit("churn", "s3://b/m"))
-	if s.left != 1 {
-		t.Errorf("got %d files left out, want 1", s.left)
+	if s.Left() != 1 {
+		t.Errorf("got %d files left out, want 1", s.Left())
 	}
 	_, err := small.Open(t.Context(), source)
 	wantRejection(t, err, git.CodeRepositoryTooLarge)
@@ -220,10 +220,10 @@ func TestWriteLeavesLargeFilesOut(t *testing.T) {
 func TestConcurrentWritersAllGetThrough(t *testing.T) {
 	t.Parallel()
 	const writers, processes = 9, 3
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	put(t, st, "main", map[string]string{"README.md": "x"})
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	// Each Repositories is as if it were a process of its own: they race.
 	several := make([]*git.Repositories, processes)
 	for i := range several {
@@ -242,7 +242,7 @@ func TestConcurrentWritersAllGetThrough(t *testing.T) {
 		})
 	}
 	all.Wait()
-	log := history(t, s.fresh(st))
+	log := history(t, s.Fresh(st))
 	if len(log) != writers+1 {
 		t.Errorf("got %d commits, want %d: one for each writer", len(log), writers+1)
 	}
@@ -263,34 +263,34 @@ func TestConcurrentWritersAllGetThrough(t *testing.T) {
 
 func TestWriteDecidesAgainAfterARace(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	base := put(t, st, "main", map[string]string{"model/model.pkl": "m"})
 	var once sync.Once
-	s.received = func(s *server, _ plumbing.ReferenceName) {
-		once.Do(func() { putOn(t, s.fresh(st), "main", map[string]string{"model/my_model.pkl": "m"}, base) })
+	s.Received = func(s *server, _ plumbing.ReferenceName) {
+		once.Do(func() { putOn(t, s.Fresh(st), "main", map[string]string{"model/my_model.pkl": "m"}, base) })
 	}
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	_, err := (&git.Repositories{Transport: transport}).Write(t.Context(), git.Source{URL: url + "/m.git"}, git.Commit{
 		Change: contract.Change{Explainer: blob("s3://b/e")}, Name: "a", Email: "b",
 	})
 	wantRejection(t, err, contract.CodeLayoutInvalid, "my_model.pkl")
-	if got := len(history(t, s.fresh(st))); got != 2 {
+	if got := len(history(t, s.Fresh(st))); got != 2 {
 		t.Errorf("got %d commits, want none of ours", got)
 	}
 }
 
 func TestWriteGivesUpWhenOthersAreAlwaysFaster(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	put(t, st, "main", files)
 	n := 0
-	s.received = func(s *server, _ plumbing.ReferenceName) {
+	s.Received = func(s *server, _ plumbing.ReferenceName) {
 		n++
-		put(t, s.fresh(st), "main", map[string]string{"n": fmt.Sprint(n)})
+		put(t, s.Fresh(st), "main", map[string]string{"n": fmt.Sprint(n)})
 	}
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	_, err := (&git.Repositories{Transport: transport}).Write(t.Context(), git.Source{URL: url + "/m.git"}, commit("a", "s3://b/m"))
 	if !errors.Is(err, git.ErrDiverged) {
 		t.Errorf("got %v, want an error that says others keep pushing", err)
@@ -305,20 +305,20 @@ func TestLostAnswerIsFoundOut(t *testing.T) {
 	for _, after := range []string{"nothing else", "another push"} {
 		t.Run(after, func(t *testing.T) {
 			t.Parallel()
-			s := &server{dir: t.TempDir()}
-			st := s.bare(t, "m.git")
+			s := &server{Dir: t.TempDir()}
+			st := s.Bare(t, "m.git")
 			put(t, st, "main", files)
 			var lost atomic.Bool
-			s.answered = func(http.ResponseWriter) bool {
+			s.Answered = func(http.ResponseWriter) bool {
 				if lost.Swap(true) {
 					return false
 				}
 				if after == "another push" {
-					head, err := s.fresh(st).Reference("refs/heads/main")
+					head, err := s.Fresh(st).Reference("refs/heads/main")
 					if err != nil {
 						t.Error(err)
 					}
-					commit, err := object.GetCommit(s.fresh(st), head.Hash())
+					commit, err := object.GetCommit(s.Fresh(st), head.Hash())
 					if err != nil {
 						t.Error(err)
 					}
@@ -331,9 +331,9 @@ func TestLostAnswerIsFoundOut(t *testing.T) {
 				}
 				panic(http.ErrAbortHandler)
 			}
-			url, transport := s.start(t)
+			url, transport := s.Start(t)
 			result := write(t, &git.Repositories{Transport: transport}, git.Source{URL: url + "/m.git"}, commit("a", "s3://b/m"))
-			log := history(t, s.fresh(st))
+			log := history(t, s.Fresh(st))
 			if want := map[string]int{"nothing else": 2, "another push": 3}[after]; len(log) != want || log[0].Hash.String() != result.Commit {
 				t.Errorf("got %d commits, the newest %s, reported %s; want %d and no second one of ours", len(log), log[0].Hash, result.Commit, want)
 			}
@@ -351,8 +351,8 @@ func TestRefusedPushes(t *testing.T) {
 		code   deployment.Code
 		says   string
 	}{
-		{"a hook declines", &server{decline: "protected branch hook declined\x1b[31m"}, git.Source{}, commit("a", "s3://b/m"), git.CodePushRefused, "refuses the push to main: command error on refs/heads/main: protected branch hook declined[31m"},
-		{"may only read", &server{user: "ann", password: "p", reader: "bob"}, git.Source{Credentials: git.Credentials{User: "bob", Secret: "p"}}, commit("a", "s3://b/m"), git.CodePushRefused, "the credentials may not push"},
+		{"a hook declines", &server{Decline: "protected branch hook declined\x1b[31m"}, git.Source{}, commit("a", "s3://b/m"), git.CodePushRefused, "refuses the push to main: command error on refs/heads/main: protected branch hook declined[31m"},
+		{"may only read", &server{User: "ann", Password: "p", Reader: "bob"}, git.Source{Credentials: git.Credentials{User: "bob", Secret: "p"}}, commit("a", "s3://b/m"), git.CodePushRefused, "the credentials may not push"},
 		{"a tag", &server{}, git.Source{Tag: "v1"}, commit("a", "s3://b/m"), deployment.CodeInvalidField, "is written to a branch"},
 		{"a commit", &server{}, git.Source{Commit: strings.Repeat("a", 40)}, commit("a", "s3://b/m"), deployment.CodeInvalidField, "is written to a branch"},
 		{"no such branch", &server{}, git.Source{Branch: "nope"}, commit("a", "s3://b/m"), git.CodeRevisionNotFound, `no branch "nope"`},
@@ -364,15 +364,15 @@ func TestRefusedPushes(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			s := test.server
-			s.dir = t.TempDir()
-			st := s.bare(t, "m.git")
+			s.Dir = t.TempDir()
+			st := s.Bare(t, "m.git")
 			put(t, st, "main", files)
-			url, transport := s.start(t)
+			url, transport := s.Start(t)
 			test.source.URL = url + "/m.git"
 			dir := t.TempDir()
 			_, err := (&git.Repositories{Transport: transport, Dir: dir}).Write(t.Context(), test.source, test.commit)
 			wantRejection(t, err, test.code, test.says)
-			if got := len(history(t, s.fresh(st))); got != 1 {
+			if got := len(history(t, s.Fresh(st))); got != 1 {
 				t.Errorf("got %d commits, want none of ours", got)
 			}
 			if left, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(left) > 0 {
@@ -384,14 +384,14 @@ func TestRefusedPushes(t *testing.T) {
 
 func TestWritesAreSerialInTheProcess(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	put(t, s.bare(t, "m.git"), "main", files)
+	s := &server{Dir: t.TempDir()}
+	put(t, s.Bare(t, "m.git"), "main", files)
 	entered, leave := make(chan struct{}, 1), make(chan struct{})
-	s.received = func(*server, plumbing.ReferenceName) {
+	s.Received = func(*server, plumbing.ReferenceName) {
 		entered <- struct{}{}
 		<-leave
 	}
-	url, transport := s.start(t)
+	url, transport := s.Start(t)
 	r := &git.Repositories{Transport: transport}
 	first := make(chan error, 1)
 	go func() {
@@ -417,12 +417,12 @@ func TestWritesAreSerialInTheProcess(t *testing.T) {
 
 func TestLocalRepositories(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	base := put(t, st, "main", files)
 	r := &git.Repositories{AllowLocal: true}
-	source := git.Source{URL: filepath.Join(s.dir, "m.git")}
-	before := open(t, r, git.Source{URL: "file://" + filepath.Join(s.dir, "m.git"), Commit: base.String()})
+	source := git.Source{URL: filepath.Join(s.Dir, "m.git")}
+	before := open(t, r, git.Source{URL: "file://" + filepath.Join(s.Dir, "m.git"), Commit: base.String()})
 	result := write(t, r, source, commit("models/churn", "s3://b/2"))
 	after := open(t, r, source)
 	if after.Commit != result.Commit || !cmp.Equal(changed(t, before, after), []string{"models/churn/model/reference.json"}) {
@@ -431,7 +431,7 @@ func TestLocalRepositories(t *testing.T) {
 	if again := write(t, r, source, commit("models/churn", "s3://b/2")); again.Changed || again.Commit != result.Commit {
 		t.Errorf("the second time: got %+v", again)
 	}
-	lock := filepath.Join(s.dir, "m.git", "refs", "heads", "main.lock")
+	lock := filepath.Join(s.Dir, "m.git", "refs", "heads", "main.lock")
 	if err := os.WriteFile(lock, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -444,68 +444,68 @@ func TestLocalRepositories(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, r, source, commit("models/churn", "s3://b/3"))
-	if got := len(history(t, s.fresh(st))); got != 3 {
+	if got := len(history(t, s.Fresh(st))); got != 3 {
 		t.Errorf("got %d commits, want 3", got)
 	}
 }
 
 func TestLocalWritersRace(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
-	st := s.bare(t, "m.git")
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
 	put(t, st, "main", map[string]string{"README.md": "x"})
 	var all sync.WaitGroup
 	const writers = 8
 	for i := range writers {
 		all.Go(func() {
 			r := &git.Repositories{AllowLocal: true} // a process of its own
-			if _, err := r.Write(t.Context(), git.Source{URL: filepath.Join(s.dir, "m.git")}, commit(contract.Path(fmt.Sprintf("m%d", i)), "s3://b/m")); err != nil {
+			if _, err := r.Write(t.Context(), git.Source{URL: filepath.Join(s.Dir, "m.git")}, commit(contract.Path(fmt.Sprintf("m%d", i)), "s3://b/m")); err != nil {
 				t.Errorf("writer %d: %v", i, err)
 			}
 		})
 	}
 	all.Wait()
-	if got := len(history(t, s.fresh(st))); got != writers+1 {
+	if got := len(history(t, s.Fresh(st))); got != writers+1 {
 		t.Errorf("got %d commits, want %d", got, writers+1)
 	}
 }
 
 func TestLocalRepositoriesAreRefused(t *testing.T) {
 	t.Parallel()
-	s := &server{dir: t.TempDir()}
+	s := &server{Dir: t.TempDir()}
 	r := &git.Repositories{AllowLocal: true}
-	at := func(name string) git.Source { return git.Source{URL: filepath.Join(s.dir, name)} }
+	at := func(name string) git.Source { return git.Source{URL: filepath.Join(s.Dir, name)} }
 
 	_, err := r.Open(t.Context(), at("none"))
 	wantRejection(t, err, git.CodeRepositoryNotFound)
 	_, err = (&git.Repositories{}).Open(t.Context(), at("none"))
 	wantRejection(t, err, deployment.CodeURLNotAllowed, "not allowed here")
 
-	s.bare(t, "empty")
+	s.Bare(t, "empty")
 	_, err = r.Open(t.Context(), at("empty"))
 	wantRejection(t, err, git.CodeRevisionNotFound, "is empty")
 
-	s.bare(t, "sha256")
+	s.Bare(t, "sha256")
 	config := "[core]\n\trepositoryformatversion = 1\n\tbare = true\n[extensions]\n\tobjectformat = sha256\n"
-	if err := os.WriteFile(filepath.Join(s.dir, "sha256", "config"), []byte(config), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, "sha256", "config"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Open(t.Context(), at("sha256"))
 	wantRejection(t, err, git.CodeInvalidRepository, "expected sha1")
 
-	if err := os.Mkdir(filepath.Join(s.dir, "linked"), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(s.Dir, "linked"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, "linked", ".git"), []byte("gitdir: ../m.git\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, "linked", ".git"), []byte("gitdir: ../m.git\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Open(t.Context(), at("linked"))
 	wantRejection(t, err, git.CodeInvalidRepository, "elsewhere")
 
-	work := s.bare(t, "work/.git")
+	work := s.Bare(t, "work/.git")
 	put(t, work, "main", files)
 	put(t, work, "side", files)
-	if err := os.WriteFile(filepath.Join(s.dir, "work/.git/config"), []byte("[core]\n\tbare = false\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, "work/.git/config"), []byte("[core]\n\tbare = false\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err = r.Write(t.Context(), at("work"), commit("a", "s3://b/m"))

@@ -1,4 +1,6 @@
-package git_test
+// Package gittest is a git server for tests: in Go, over smart HTTP and ssh, on bare
+// repositories in a directory. It fails where a test tells it to.
+package gittest
 
 import (
 	"bytes"
@@ -28,23 +30,23 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
 
-// server is a git server over smart HTTP with basic authentication, and over
-// ssh (sshserver_test.go), on bare repositories in a directory. It does what a
+// Server is a git server over smart HTTP with basic authentication, and over
+// ssh (StartSSH), on bare repositories in a directory. It does what a
 // server of git does: shallow clones, commits that no name stands for where
 // that is allowed, compare-and-set of branches, and hooks that decline.
-type server struct {
-	dir      string
-	user     string // who may read and write; "": anybody may
-	password string
-	reader   string // whose password is password too, and who may only read
+type Server struct {
+	Dir      string
+	User     string // who may read and write; "": anybody may
+	Password string
+	Reader   string // whose password is password too, and who may only read
 
-	noShallow bool                                         // cannot do without the history
-	noAny     bool                                         // gives only what names stand for
-	filters   bool                                         // leaves out large files when asked (not over ssh)
-	deltas    bool                                         // sends what is similar as deltas, by the names of their bases
-	decline   string                                       // what a hook says to every push
-	received  func(s *server, name plumbing.ReferenceName) // runs before a branch is moved
-	answered  func(w http.ResponseWriter) bool             // runs before a push is answered; true: it has answered
+	NoShallow bool                                         // cannot do without the history
+	NoAny     bool                                         // gives only what names stand for
+	Filters   bool                                         // leaves out large files when asked (not over ssh)
+	Deltas    bool                                         // sends what is similar as deltas, by the names of their bases
+	Decline   string                                       // what a hook says to every push
+	Received  func(s *Server, name plumbing.ReferenceName) // runs before a branch is moved
+	Answered  func(w http.ResponseWriter) bool             // runs before a push is answered; true: it has answered
 
 	mu       sync.Mutex // one at a time
 	requests []string   // of the http server
@@ -71,7 +73,7 @@ func filtered(in io.Reader) (io.Reader, int64, error) {
 }
 
 // without leaves large files out.
-func (s *server) without(st *filesystem.Storage, hashes []plumbing.Hash, most int64) []plumbing.Hash {
+func (s *Server) without(st *filesystem.Storage, hashes []plumbing.Hash, most int64) []plumbing.Hash {
 	return slices.DeleteFunc(hashes, func(h plumbing.Hash) bool {
 		o, err := st.EncodedObject(plumbing.BlobObject, h)
 		large := err == nil && o.Size() >= most
@@ -82,48 +84,49 @@ func (s *server) without(st *filesystem.Storage, hashes []plumbing.Hash, most in
 	})
 }
 
-// bare makes an empty repository.
-func (s *server) bare(tb testing.TB, name string) *filesystem.Storage {
+// Bare makes an empty repository.
+func (s *Server) Bare(tb testing.TB, name string) *filesystem.Storage {
 	tb.Helper()
-	st := s.storage(name)
+	st := s.Storage(name)
 	if err := st.Init(); err != nil {
 		tb.Fatal(err)
 	}
 	if err := st.SetReference(plumbing.NewSymbolicReference(plumbing.HEAD, "refs/heads/main")); err != nil {
 		tb.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(s.dir, name, "config"), []byte("[core]\n\trepositoryformatversion = 0\n\tbare = true\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(s.Dir, name, "config"), []byte("[core]\n\trepositoryformatversion = 0\n\tbare = true\n"), 0o600); err != nil {
 		tb.Fatal(err)
 	}
 	return st
 }
 
-func (s *server) storage(name string) *filesystem.Storage {
-	return filesystem.NewStorage(osfs.New(filepath.Join(s.dir, name)), cache.NewObjectLRUDefault())
+// Storage is the repository of that name.
+func (s *Server) Storage(name string) *filesystem.Storage {
+	return filesystem.NewStorage(osfs.New(filepath.Join(s.Dir, name)), cache.NewObjectLRUDefault())
 }
 
 var errNoRepository = errors.New("no such repository")
 
-func (s *server) open(name string) (*filesystem.Storage, error) {
+func (s *Server) open(name string) (*filesystem.Storage, error) {
 	name = strings.Trim(name, "/")
-	if _, err := os.Stat(filepath.Join(s.dir, name, "HEAD")); err != nil {
+	if _, err := os.Stat(filepath.Join(s.Dir, name, "HEAD")); err != nil {
 		return nil, errNoRepository
 	}
-	return s.storage(name), nil
+	return s.Storage(name), nil
 }
 
 // advertise lists the refs for one of the two services.
-func (s *server) advertise(st *filesystem.Storage, service string) (*packp.AdvRefs, error) {
+func (s *Server) advertise(st *filesystem.Storage, service string) (*packp.AdvRefs, error) {
 	ar := packp.NewAdvRefs()
 	caps := []capability.Capability{capability.OFSDelta}
 	if service == "git-upload-pack" {
-		if !s.noShallow {
+		if !s.NoShallow {
 			caps = append(caps, capability.Shallow)
 		}
-		if !s.noAny {
+		if !s.NoAny {
 			caps = append(caps, capability.AllowReachableSHA1InWant)
 		}
-		if s.filters {
+		if s.Filters {
 			caps = append(caps, capability.Filter)
 		}
 	} else {
@@ -145,9 +148,9 @@ func (s *server) advertise(st *filesystem.Storage, service string) (*packp.AdvRe
 }
 
 // upload answers what git-upload-pack is asked.
-func (s *server) upload(st *filesystem.Storage, in io.Reader, out io.Writer) error {
+func (s *Server) upload(st *filesystem.Storage, in io.Reader, out io.Writer) error {
 	most := int64(-1)
-	if s.filters {
+	if s.Filters {
 		var err error
 		if in, most, err = filtered(in); err != nil {
 			return err
@@ -170,8 +173,8 @@ func (s *server) upload(st *filesystem.Storage, in io.Reader, out io.Writer) err
 		hashes = s.without(st, hashes, most)
 	}
 	var pack bytes.Buffer
-	window := map[bool]uint{true: 10}[s.deltas]
-	if _, err := packfile.NewEncoder(&pack, st, s.deltas).Encode(hashes, window); err != nil {
+	window := map[bool]uint{true: 10}[s.Deltas]
+	if _, err := packfile.NewEncoder(&pack, st, s.Deltas).Encode(hashes, window); err != nil {
 		return err
 	}
 	response := packp.NewUploadPackResponseWithPackfile(request, io.NopCloser(&pack))
@@ -179,7 +182,7 @@ func (s *server) upload(st *filesystem.Storage, in io.Reader, out io.Writer) err
 	return response.Encode(out)
 }
 
-func (s *server) gives(st *filesystem.Storage, want plumbing.Hash) bool {
+func (s *Server) gives(st *filesystem.Storage, want plumbing.Hash) bool {
 	refs, err := st.IterReferences()
 	if err != nil {
 		return false
@@ -191,7 +194,7 @@ func (s *server) gives(st *filesystem.Storage, want plumbing.Hash) bool {
 		}
 		return nil
 	})
-	if !s.noAny {
+	if !s.NoAny {
 		reachable, err := revlist.Objects(st, tips, nil)
 		if err != nil {
 			return false
@@ -234,7 +237,7 @@ func objectsFor(st *filesystem.Storage, request *packp.UploadPackRequest) (hashe
 }
 
 // receive takes a push.
-func (s *server) receive(st *filesystem.Storage, in io.Reader) (*packp.ReportStatus, error) {
+func (s *Server) receive(st *filesystem.Storage, in io.Reader) (*packp.ReportStatus, error) {
 	request := packp.NewReferenceUpdateRequest()
 	if err := request.Decode(in); err != nil {
 		return nil, err
@@ -252,12 +255,12 @@ func (s *server) receive(st *filesystem.Storage, in io.Reader) (*packp.ReportSta
 
 // move makes a branch point elsewhere, if it points to where the command says
 // and what it is to point to is whole.
-func (s *server) move(st *filesystem.Storage, command *packp.Command) string {
-	if s.decline != "" {
-		return s.decline
+func (s *Server) move(st *filesystem.Storage, command *packp.Command) string {
+	if s.Decline != "" {
+		return s.Decline
 	}
-	if s.received != nil {
-		s.received(s, command.Name)
+	if s.Received != nil {
+		s.Received(s, command.Name)
 	}
 	now := plumbing.ZeroHash
 	if ref, err := st.Reference(command.Name); err == nil {
@@ -266,7 +269,7 @@ func (s *server) move(st *filesystem.Storage, command *packp.Command) string {
 	if now != command.Old {
 		return "failed to update ref"
 	}
-	if _, err := revlist.Objects(s.fresh(st), []plumbing.Hash{command.New}, nil); err != nil {
+	if _, err := revlist.Objects(s.Fresh(st), []plumbing.Hash{command.New}, nil); err != nil {
 		return "missing necessary objects"
 	}
 	if err := st.SetReference(plumbing.NewHashReference(command.Name, command.New)); err != nil {
@@ -275,13 +278,13 @@ func (s *server) move(st *filesystem.Storage, command *packp.Command) string {
 	return "ok"
 }
 
-// fresh reads the same repository without what was cached of it.
-func (s *server) fresh(st *filesystem.Storage) *filesystem.Storage {
+// Fresh reads the same repository without what was cached of it.
+func (s *Server) Fresh(st *filesystem.Storage) *filesystem.Storage {
 	return filesystem.NewStorage(st.Filesystem(), cache.NewObjectLRUDefault())
 }
 
 // ServeHTTP is git's smart protocol over HTTP.
-func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.Path)
@@ -313,7 +316,7 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *server) listRefs(w http.ResponseWriter, st *filesystem.Storage, service string) error {
+func (s *Server) listRefs(w http.ResponseWriter, st *filesystem.Storage, service string) error {
 	ar, err := s.advertise(st, service)
 	if err != nil {
 		return err
@@ -323,27 +326,27 @@ func (s *server) listRefs(w http.ResponseWriter, st *filesystem.Storage, service
 	return ar.Encode(w)
 }
 
-func (s *server) answerPush(w http.ResponseWriter, r *http.Request, st *filesystem.Storage) error {
+func (s *Server) answerPush(w http.ResponseWriter, r *http.Request, st *filesystem.Storage) error {
 	report, err := s.receive(st, r.Body)
 	if err != nil {
 		return err
 	}
-	if s.answered != nil && s.answered(w) {
+	if s.Answered != nil && s.Answered(w) {
 		return nil
 	}
 	return report.Encode(w)
 }
 
-func (s *server) allowed(w http.ResponseWriter, r *http.Request, service string) bool {
-	if s.user == "" {
+func (s *Server) allowed(w http.ResponseWriter, r *http.Request, service string) bool {
+	if s.User == "" {
 		return true
 	}
 	user, password, _ := r.BasicAuth()
 	switch {
-	case password != s.password || user != s.user && user != s.reader:
+	case password != s.Password || user != s.User && user != s.Reader:
 		w.Header().Set("WWW-Authenticate", `Basic realm="git"`)
 		http.Error(w, "who are you?", http.StatusUnauthorized)
-	case user == s.reader && service == "git-receive-pack":
+	case user == s.Reader && service == "git-receive-pack":
 		http.Error(w, "you may not push", http.StatusForbidden)
 	default:
 		return true
@@ -351,11 +354,32 @@ func (s *server) allowed(w http.ResponseWriter, r *http.Request, service string)
 	return false
 }
 
-// start serves the repositories over https, and returns the url and a transport
+// Start serves the repositories over https, and returns the url and a transport
 // that trusts it.
-func (s *server) start(tb testing.TB) (string, *http.Transport) {
+func (s *Server) Start(tb testing.TB) (string, *http.Transport) {
 	tb.Helper()
 	web := httptest.NewTLSServer(backend(tb, s))
 	tb.Cleanup(web.Close)
 	return web.URL, web.Client().Transport.(*http.Transport)
+}
+
+// Left is how many files were left out of what was sent.
+func (s *Server) Left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.left
+}
+
+// Requests are the requests that the http server was sent, as "GET /path".
+func (s *Server) Requests() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.requests)
+}
+
+// Accept takes pushes from then on.
+func (s *Server) Accept() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Decline = ""
 }
