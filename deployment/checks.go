@@ -12,8 +12,9 @@ type Checks map[CheckName]Check
 // CheckName names one check. Names are on the wire.
 type CheckName string
 
-// The checks of a model file against what is declared of it.
+// The checks of a contract, and of a model file against what is declared of it.
 const (
+	CheckContract         CheckName = "contract"         // the contract that the command names is right
 	CheckArtifact         CheckName = "artifact"         // the bytes are those the command names
 	CheckFormat           CheckName = "format"           // the file is what its format says
 	CheckPrediction       CheckName = "prediction"       // the model answers a prediction
@@ -33,7 +34,7 @@ const (
 	CheckFeatureDataTypes CheckName = "featureDataTypes"   // features that both need are of the same type
 	CheckPermission       CheckName = "permission"         // the sender may change the deployment
 	CheckNotCurrentModel  CheckName = "notCurrentModel"    // it is another model
-	CheckSupported        CheckName = "supported"          // the model of the deployment can be replaced
+	CheckSupported        CheckName = "supported"          // the model of the deployment can be replaced; what the contract describes can be served
 	CheckModelCanDeploy   CheckName = "modelCanBeDeployed" // it is not archived
 	CheckModelStatus      CheckName = "modelStatus"        // it is built
 	CheckSeriesType       CheckName = "seriesType"         // both are for single time series, or for several, or for none
@@ -108,7 +109,7 @@ func (n CheckName) path() string {
 		return "model.status"
 	case CheckSeriesType:
 		return "model.seriesType"
-	case CheckPermission, CheckSupported:
+	case CheckContract, CheckPermission, CheckSupported:
 		return ""
 	case CheckGoldenRows:
 		return atGolden

@@ -31,6 +31,7 @@ type Subject struct {
 type Facts struct {
 	Model      *Model      // the model the command names by id; nil: there is none
 	Current    *Model      // the model that the deployment serves, if it matters; nil: its facts are not known
+	Sourced    *Sourced    // what the contract that the command names comes to; nil: not read yet
 	Inspection *Inspection // what the model's file says; nil: not looked at yet
 	History    []Served    // of the deployment, the oldest first; only for a command that goes back in it
 	Refused    *Rejection  // why the model's file cannot be used; nil: not looked at yet, or it can
@@ -42,12 +43,14 @@ type Facts struct {
 // Inspected reports whether the model's file was looked at.
 func (f Facts) Inspected() bool { return f.Inspection != nil || f.Refused != nil }
 
-// Decision is what a command comes to. It is reached twice when the file of a
-// model matters: the first one has Inspect set and nothing is final but the
-// refusal; the second one is made with Facts.Inspection or Facts.Refused.
+// Decision is what a command comes to. It is reached again when a contract or
+// the file of a model matters: one that has Read or Inspect set is final in
+// nothing but the refusal; the next one is made with Facts.Sourced, or with
+// Facts.Inspection or Facts.Refused.
 type Decision struct {
-	Inspect *Model // look at this model's file, then decide again
-	Shown   *State // the deployment while effects run; nil: as before
+	Read    *Reading // read this contract, then decide again
+	Inspect *Model   // look at this model's file, then decide again
+	Shown   *State   // the deployment while effects run; nil: as before
 
 	After       Subject      // when the command has completed
 	Changed     bool         // false: it was so already
@@ -58,6 +61,9 @@ type Decision struct {
 	Drift       *DriftChange // of what drift is computed for
 	Validation  *Validation  // the verdict on a model that is to replace another
 }
+
+// Idle reports whether the decision asks for nothing but to be written down.
+func (d Decision) Idle() bool { return d.Read == nil && d.Inspect == nil && len(d.Effects) == 0 }
 
 // Effect is something that has to be made true outside of the ledger. Effects
 // are level-shaped: making one true twice is the same as once.

@@ -15,7 +15,8 @@ type Served struct {
 	ReplacedBy *string    `json:"replacedBy"`
 	Reason     *Reason    `json:"reason"`
 	ReasonText string     `json:"reasonText,omitempty"`
-	EventID    string     `json:"eventId"` // of the event that says that it serves
+	EventID    string     `json:"eventId"`            // of the event that says that it serves
+	Contract   *Contract  `json:"contract,omitempty"` // that it was deployed from, if any
 }
 
 // History is which models have served under one name, the oldest first. It is
@@ -48,7 +49,7 @@ func (h *History) Add(eventID string, after *State, why *Replacement) {
 	if after.Model != nil {
 		h.Served = append(h.Served, Served{
 			ModelID: after.Model.ID, ModelType: after.Model.Type,
-			DeployedAt: after.UpdatedAt, DeployedBy: after.UpdatedBy, EventID: eventID,
+			DeployedAt: after.UpdatedAt, DeployedBy: after.UpdatedBy, EventID: eventID, Contract: clone(after.Model.Contract),
 		})
 	}
 }

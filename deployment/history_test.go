@@ -19,7 +19,7 @@ func TestHistory(t *testing.T) {
 		cmd.At, cmd.By = at(hour), "/people/ada"
 		return cmd
 	}
-	first := deployment.NewState(by(1), "Churn", nil, ref("churn-v1")).Serving(by(1), ref("churn-v1"))
+	first := deployment.NewState(by(1), "Churn", nil).RollingOut(deployment.StatusDeploying, ref("churn-v1")).Serving(by(1), ref("churn-v1"))
 	h.Add("e1", nil, nil) // of a command that came to nothing
 	h.Add("e2", first, nil)
 	labelled, _ := first.Changed(by(2), func(s *deployment.State) { s.Label = "x" })
@@ -33,7 +33,7 @@ func TestHistory(t *testing.T) {
 		t.Errorf("of a deleted deployment: got %+v, want none that one can go back to", h.Life())
 	}
 	h.Add("e7", gone, nil)
-	again := deployment.NewState(by(6), "Churn", nil, ref("churn-v1")).Serving(by(6), ref("churn-v1"))
+	again := deployment.NewState(by(6), "Churn", nil).RollingOut(deployment.StatusDeploying, ref("churn-v1")).Serving(by(6), ref("churn-v1"))
 	h.Add("e8", again, nil)
 
 	three, five, ada, drift := at(3), at(5), "/people/ada", deployment.ReasonDataDrift

@@ -195,12 +195,21 @@ type ModelRef struct {
 	Target Target `json:"target"` // without its classes
 	Digest Digest `json:"digest"` // of the artifact
 	Size   int64  `json:"size"`   // of the artifact, bytes
+
+	Contract *Contract `json:"contract,omitempty"` // that it was deployed from, if any
+}
+
+// From is the reference with the contract that the model is deployed from.
+func (r ModelRef) From(c *Contract) ModelRef {
+	r.Contract = clone(c)
+	return r
 }
 
 func (r *ModelRef) clone() *ModelRef {
 	c := clone(r)
 	if c != nil {
 		c.Target = c.Target.clone()
+		c.Contract = clone(c.Contract)
 	}
 	return c
 }

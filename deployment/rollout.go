@@ -1,9 +1,9 @@
 package deployment
 
 // NewState is a deployment that cmd asks for, before anything of it is true.
-func NewState(cmd Command, label string, description *string, target ModelRef) *State {
+func NewState(cmd Command, label string, description *string) *State {
 	return &State{
-		Name: cmd.Name, Label: label, Description: description, Status: StatusDeploying, Target: &target,
+		Name: cmd.Name, Label: label, Description: description, Status: StatusDeploying,
 		CreatedAt: cmd.At, CreatedBy: cmd.By, UpdatedAt: cmd.At, UpdatedBy: cmd.By,
 	}
 }

@@ -47,7 +47,7 @@ func serving() *deployment.State {
 func TestNewState(t *testing.T) {
 	t.Parallel()
 	target := ref("churn-v1")
-	got := deployment.NewState(command(), "Churn", nil, target)
+	got := deployment.NewState(command(), "Churn", nil).RollingOut(deployment.StatusDeploying, target)
 	want := &deployment.State{
 		Name: "churn", Label: "Churn", Status: deployment.StatusDeploying, Target: &target,
 		CreatedAt: later, CreatedBy: "/pipeline/spring", UpdatedAt: later, UpdatedBy: "/pipeline/spring",
@@ -117,7 +117,7 @@ func TestServingOfTheSameModelKeepsPrevious(t *testing.T) {
 
 func TestServingOfTheFirstModelHasNoPrevious(t *testing.T) {
 	t.Parallel()
-	got := deployment.NewState(command(), "Churn", nil, ref("churn-v1")).Serving(command(), ref("churn-v1"))
+	got := deployment.NewState(command(), "Churn", nil).RollingOut(deployment.StatusDeploying, ref("churn-v1")).Serving(command(), ref("churn-v1"))
 	if got.Previous != nil || got.Target != nil || got.Status != deployment.StatusActive || got.Generation != 1 || got.Revision != 1 {
 		t.Errorf("got %+v, want it active at generation 1 and revision 1 without previous or target", got)
 	}
@@ -143,7 +143,7 @@ func TestAfterFailureOfOneThatServesKeepsServing(t *testing.T) {
 
 func TestAfterFailureOfANewOneIsFailedWithoutModel(t *testing.T) {
 	t.Parallel()
-	shown := deployment.NewState(command(), "Churn", nil, ref("churn-v1"))
+	shown := deployment.NewState(command(), "Churn", nil).RollingOut(deployment.StatusDeploying, ref("churn-v1"))
 	got := deployment.AfterFailure(nil, shown, command(), deployment.CodePanic, "oops")
 	want := &deployment.State{
 		Name: "churn", Label: "Churn", Status: deployment.StatusFailed,
@@ -164,8 +164,8 @@ func TestAfterFailureOfANewOneIsFailedWithoutModel(t *testing.T) {
 // A second try that fails too: the deployment stays failed, and its revision goes on.
 func TestAfterFailureOfAFailedOneStaysFailed(t *testing.T) {
 	t.Parallel()
-	before := deployment.AfterFailure(nil, deployment.NewState(command(), "Churn", nil, ref("churn-v1")), command(), deployment.CodePanic, "oops")
-	shown := deployment.NewState(command(), "Churn again", nil, ref("churn-v2"))
+	before := deployment.AfterFailure(nil, deployment.NewState(command(), "Churn", nil).RollingOut(deployment.StatusDeploying, ref("churn-v1")), command(), deployment.CodePanic, "oops")
+	shown := deployment.NewState(command(), "Churn again", nil).RollingOut(deployment.StatusDeploying, ref("churn-v2"))
 	got := deployment.AfterFailure(before, shown, command(), deployment.CodeServerFailed, "again")
 	if got.Status != deployment.StatusFailed || got.Serves() || got.Target != nil || got.Revision != 2 {
 		t.Errorf("got %+v, want it failed without model at revision 2", got)

@@ -2,11 +2,13 @@ package handlers
 
 import "github.com/slipway-ml/slipway/deployment"
 
-// ModelChoice names the model of a command: by the id of a registered model or
-// by giving its facts inline. Exactly one of the two is set.
+// ModelChoice names the model of a command: by the id of a registered model, by
+// giving its facts inline, or by the contract that describes it. Exactly one of
+// the three is set.
 type ModelChoice struct {
-	ModelID deployment.Name `json:"modelId,omitempty"`
-	Model   *ModelFacts     `json:"model,omitempty"`
+	ModelID deployment.Name    `json:"modelId,omitempty"`
+	Model   *ModelFacts        `json:"model,omitempty"`
+	Source  *deployment.Source `json:"source,omitempty"`
 }
 
 // ModelFacts are the facts of a model that has no id yet.
@@ -33,10 +35,14 @@ func (f ModelFacts) Named(id deployment.Name) deployment.Model {
 func (c ModelChoice) names() deployment.Name { return c.ModelID }
 
 func (c ModelChoice) locate(path string) string {
-	if c.Model == nil {
+	switch {
+	case c.Source != nil:
+		return sourcePath(*c.Source, path)
+	case c.Model == nil:
 		return c.path()
+	default:
+		return path
 	}
-	return path
 }
 
 // path is the member that names the model.
@@ -47,17 +53,20 @@ func (c ModelChoice) path() string {
 	return "modelId"
 }
 
-// resolve is the model of the choice. An inline model gets the id of its
-// content and is registered by the same command.
-func (c ModelChoice) resolve(facts deployment.Facts) (model deployment.Model, registered *deployment.Model, err error) {
-	if c.Model != nil {
-		model = c.Model.Named("")
+// resolve is the model of the choice, whose contract was read if it has one. An
+// inline model, like that of a contract, gets the id of its content and is
+// registered by the same command.
+func (c ModelChoice) resolve(facts deployment.Facts) (chosen, error) {
+	switch {
+	case c.Source != nil:
+		return c.sourced(*facts.Sourced)
+	case c.Model != nil:
+		model := c.Model.Named("")
 		model.ID = model.ContentID()
-		return model, &model, nil
-	}
-	if facts.Model == nil {
-		return model, nil, deployment.Reject(deployment.CodeModelNotFound, c.path(),
+		return chosen{model: model, ref: model.Ref(), registered: &model}, nil
+	case facts.Model == nil:
+		return chosen{}, deployment.Reject(deployment.CodeModelNotFound, c.path(),
 			"model %q is not registered: register it first, or give the model inline", c.ModelID)
 	}
-	return *facts.Model, nil, nil
+	return chosen{model: *facts.Model, ref: facts.Model.Ref()}, nil
 }

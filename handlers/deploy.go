@@ -39,23 +39,27 @@ func decideDeploy(before deployment.Subject, facts deployment.Facts, cmd deploym
 	if rejection != nil {
 		return deployment.Decision{}, rejection
 	}
-	model, registered, err := data.resolve(facts)
-	if err != nil {
-		return deployment.Decision{}, err
-	}
-	shown := deployment.NewState(cmd, data.Label, data.Description, model.Ref())
+	shown := deployment.NewState(cmd, data.Label, data.Description)
 	shown.Importance = cmp.Or(data.Importance, deployment.ImportanceModerate)
 	shown.PredictionServer = server
 	if before.Deployment != nil {
 		shown.Revision, shown.Generation = before.Deployment.Revision, before.Deployment.Generation
 	}
-	checks, rejection := checkDeploy(model, facts, data.Strict || facts.Policy.Strict)
+	if reading := data.unread(facts, nil); reading != nil {
+		return deployment.Decision{Read: reading, Shown: shown}, nil
+	}
+	chosen, err := data.resolve(facts)
+	if err != nil {
+		return deployment.Decision{Checks: chosen.checks}, err
+	}
+	checks, rejection := checkDeploy(chosen.model, facts, data.Strict || facts.Policy.Strict)
+	maps.Copy(checks, chosen.checks)
 	if rejection != nil {
 		return deployment.Decision{Checks: checks}, rejection
 	}
-	return rollOut(model, facts, deployment.Decision{
-		Shown: shown, Registered: registered, Checks: checks,
-		After: deployment.Subject{Deployment: shown.Serving(cmd, model.Ref())},
+	return rollOut(chosen.model, facts, deployment.Decision{
+		Shown: shown.RollingOut(deployment.StatusDeploying, chosen.ref), Registered: chosen.registered, Checks: checks,
+		After: deployment.Subject{Deployment: shown.Serving(cmd, chosen.ref)},
 	}), nil
 }
 

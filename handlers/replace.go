@@ -1,6 +1,10 @@
 package handlers
 
-import "github.com/slipway-ml/slipway/deployment"
+import (
+	"maps"
+
+	"github.com/slipway-ml/slipway/deployment"
+)
 
 // Replace is the data of a command that changes the model of a deployment. The
 // reason is required (datarobot.md R9).
@@ -25,17 +29,25 @@ func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deploy
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	model, registered, err := data.resolve(facts)
-	if err != nil {
-		return deployment.Decision{}, err
+	if reading := data.unread(facts, state.Model); reading != nil {
+		if r := facts.Policy.Permit(cmd); r != nil { // nothing is fetched for who may not replace
+			return deployment.Decision{}, r
+		}
+		return deployment.Decision{Read: reading, Shown: state.Going(deployment.StatusReplacing)}, nil
 	}
+	chosen, err := data.resolve(facts)
+	if err != nil {
+		return deployment.Decision{Checks: chosen.checks}, err
+	}
+	model := chosen.model
 	verdict, rejection := checkReplace(deployment.Candidate{Model: model, State: state, Command: cmd, Facts: facts}, data.Strict || facts.Policy.Strict)
+	maps.Copy(verdict.Checks, chosen.checks)
 	if rejection != nil {
 		return verdict, rejection
 	}
 	return rollOut(model, facts, deployment.Decision{
-		Shown: state.RollingOut(deployment.StatusReplacing, model.Ref()), Registered: registered,
-		After:  deployment.Subject{Deployment: state.Serving(cmd, model.Ref())},
+		Shown: state.RollingOut(deployment.StatusReplacing, chosen.ref), Registered: chosen.registered,
+		After:  deployment.Subject{Deployment: state.Serving(cmd, chosen.ref)},
 		Checks: verdict.Checks, Validation: verdict.Validation,
 		Replacement: &deployment.Replacement{
 			OldModel: state.Model.ID, NewModel: model.ID, Reason: data.Reason, ReasonText: data.ReasonText,

@@ -49,9 +49,10 @@ func decideRollback(before deployment.Subject, facts deployment.Facts, cmd deplo
 	if rejection != nil {
 		return verdict, rejection
 	}
+	ref := model.Ref().From(contractOf(facts.History, model.ID))
 	return rollOut(*model, facts, deployment.Decision{
-		Shown:  state.RollingOut(deployment.StatusReplacing, model.Ref()),
-		After:  deployment.Subject{Deployment: state.Serving(cmd, model.Ref())},
+		Shown:  state.RollingOut(deployment.StatusReplacing, ref),
+		After:  deployment.Subject{Deployment: state.Serving(cmd, ref)},
 		Checks: verdict.Checks, Validation: verdict.Validation,
 		Replacement: &deployment.Replacement{
 			OldModel: state.Model.ID, NewModel: model.ID, Reason: data.Reason, ReasonText: data.ReasonText, Rollback: true,
@@ -76,6 +77,16 @@ func (r Rollback) earlier(state *deployment.State, facts deployment.Facts) (*dep
 		return nil, deployment.Reject(deployment.CodeModelNotFound, "modelId", "model %q is not registered any more", id)
 	}
 	return facts.Model, nil
+}
+
+// contractOf is the contract that a model was deployed from the last time, if any.
+func contractOf(history []deployment.Served, id deployment.Name) *deployment.Contract {
+	for _, s := range slices.Backward(history) {
+		if s.ModelID == id {
+			return s.Contract
+		}
+	}
+	return nil
 }
 
 // candidatesShown is how many models a refusal names.

@@ -1,6 +1,10 @@
 package handlers
 
-import "github.com/slipway-ml/slipway/deployment"
+import (
+	"maps"
+
+	"github.com/slipway-ml/slipway/deployment"
+)
 
 // OpValidate is the operation that is also answered at once, without a command.
 const OpValidate = "validate"
@@ -25,13 +29,21 @@ func decideValidate(before deployment.Subject, facts deployment.Facts, cmd deplo
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	model, _, err := data.resolve(facts)
-	if err != nil {
-		return deployment.Decision{}, err
+	if reading := data.unread(facts, state.Model); reading != nil {
+		if r := facts.Policy.Permit(cmd); r != nil {
+			return deployment.Decision{}, r
+		}
+		return deployment.Decision{Read: reading}, nil
 	}
+	chosen, err := data.resolve(facts)
+	if err != nil {
+		return deployment.Decision{Checks: chosen.checks}, err
+	}
+	model := chosen.model
 	if !facts.Inspected() && facts.Policy.Permissions.Allow(cmd) {
 		return deployment.Decision{Inspect: &model}, nil
 	}
 	validation, checks := deployment.Candidate{Model: model, State: state, Command: cmd, Facts: facts}.Validate()
+	maps.Copy(checks, chosen.checks)
 	return deployment.Decision{After: before, Checks: checks, Validation: validation}, nil
 }

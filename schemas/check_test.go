@@ -185,11 +185,11 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 		},
 		"oneOf, none": {
 			deploy, `{"label":"Churn"}`,
-			[]schemas.Finding{{"", "oneOf", "expected exactly one of modelId, model"}},
+			[]schemas.Finding{{"", "oneOf", "expected exactly one of modelId, model, source"}},
 		},
 		"oneOf, both": {
 			deploy, `{"label":"Churn","modelId":"churn-v1","model":` + model + `}`,
-			[]schemas.Finding{{"", "oneOf", "expected exactly one of modelId, model"}},
+			[]schemas.Finding{{"", "oneOf", "expected exactly one of modelId, model, source"}},
 		},
 		"anyOf, none": {
 			"dev.slipway.deployment.update.requested.v1", `{}`,

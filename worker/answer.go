@@ -97,6 +97,12 @@ func (w *Worker) Validate(ctx context.Context, cmd deployment.Command, data json
 		return v, err
 	}
 	decision, err := asked.Decide(rec.Subject, facts, cmd)
+	if err == nil && decision.Read != nil {
+		if err := w.read(ctx, *decision.Read, func(string) {}, &facts); err != nil {
+			return v, err
+		}
+		decision, err = asked.Decide(rec.Subject, facts, cmd)
+	}
 	if err == nil && decision.Inspect != nil {
 		if err := w.look(ctx, *decision.Inspect, func(string) {}, &facts); err != nil {
 			return v, err

@@ -279,6 +279,11 @@ func (a *attempt) carry(ctx context.Context, asked handlers.Asked, facts deploym
 			return decision, err
 		}
 	}
+	if decision.Read != nil {
+		if decision, err = a.read(ctx, asked, &facts, *decision.Read); err != nil {
+			return decision, err
+		}
+	}
 	if decision.Inspect != nil {
 		if err := a.look(ctx, *decision.Inspect, a.say, &facts); err != nil {
 			return decision, err

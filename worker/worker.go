@@ -25,6 +25,7 @@ type Worker struct {
 	Backlog    Backlog
 	Views      Views
 	Target     Target
+	Contracts  Contracts // nil: none can be read here
 	Operations []handlers.Operation
 	Schemas    *schemas.Set
 	Log        *slog.Logger
@@ -179,7 +180,7 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 		return a.refusedByChecks(ctx, decision, err)
 	})
 	// 7. Claim, if there is anything to do. 8. Effect.
-	if err == nil && (decision.Inspect != nil || len(decision.Effects) > 0) {
+	if err == nil && !decision.Idle() {
 		if err = a.begin(ctx, stopping, decision); err == nil {
 			decision, err = a.run(ctx, asked, facts, decision)
 			a.end()

@@ -262,6 +262,10 @@ func oneRequired(branches []*schema, word string) string {
 		}
 		names = append(names, "`"+branch.Required[0]+"`")
 	}
+	last := max(len(names)-1, 0)
+	if last > 1 { // a, b and c
+		return strings.Join(names[:last], ", ") + " " + word + " " + names[last]
+	}
 	return strings.Join(names, " "+word+" ")
 }
 

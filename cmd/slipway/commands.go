@@ -105,17 +105,24 @@ func (c *cancelCmd) Run(ctx context.Context, p *program) error {
 // modelChoice are the flags that name a model: a registered one, or one that is
 // given inline.
 type modelChoice struct {
-	Model  string    `help:"Id of a registered model." placeholder:"ID"`
-	Inline modelFile `embed:""`
+	Model  string        `help:"Id of a registered model." placeholder:"ID"`
+	Source contractFlags `embed:""`
+	Inline modelFile     `embed:""`
 }
 
 func (m *modelChoice) choice(ctx context.Context, p *program, c *client.Client) (handlers.ModelChoice, error) {
+	if m.Source.Repository != "" {
+		if m.Model != "" || m.Inline.File != "" || m.Inline.Facts != "" {
+			return handlers.ModelChoice{}, exitf(exitUsage, "expected --repository alone, without --model, --file and --facts: the contract says what the model is")
+		}
+		return handlers.ModelChoice{Source: m.Source.source(m.Inline.Target)}, nil
+	}
 	facts, err := m.Inline.facts(ctx, p, c)
 	if err != nil {
 		return handlers.ModelChoice{}, err
 	}
 	if (facts == nil) == (m.Model == "") {
-		return handlers.ModelChoice{}, exitf(exitUsage, "expected either --model, for a registered model, or --file or --facts")
+		return handlers.ModelChoice{}, exitf(exitUsage, "expected --model, for a registered model, --repository, for a contract, or --file or --facts")
 	}
 	return handlers.ModelChoice{ModelID: deployment.Name(m.Model), Model: facts}, nil
 }

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/slipway-ml/slipway/artifacts/bucket"
+	"github.com/slipway-ml/slipway/credentials"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
@@ -55,6 +56,12 @@ type Config struct {
 	AllowPrivateRedirects bool `env:"SLIPWAY_ALLOW_PRIVATE_REDIRECTS, default=false"`
 	MachineIdentity       bool `env:"SLIPWAY_MACHINE_IDENTITY, default=false"`
 
+	AllowLocalRepositories bool   `env:"SLIPWAY_ALLOW_LOCAL_REPOSITORIES, default=false"`
+	AllowHTTPRepositories  bool   `env:"SLIPWAY_ALLOW_HTTP_REPOSITORIES, default=false"`
+	MaxRepositoryBytes     int64  `env:"SLIPWAY_MAX_REPOSITORY_BYTES, default=1073741824"`
+	KnownHosts             string `env:"SLIPWAY_KNOWN_HOSTS"`
+	CredentialsDir         string `env:"SLIPWAY_CREDENTIALS_DIR"`
+
 	MaxArtifactBytes int64         `env:"SLIPWAY_MAX_ARTIFACT_BYTES, default=2147483648"`
 	MaxCommandBytes  int           `env:"SLIPWAY_MAX_COMMAND_BYTES, default=262144"`
 	Concurrency      int           `env:"SLIPWAY_CONCURRENCY, default=64"`
@@ -79,6 +86,7 @@ type Config struct {
 	NATSContext string `env:"NATS_CONTEXT"`
 
 	Buckets bucketSettings // what bucket.Variables name
+	credentials map[string]string // the variables that hold secrets, which have names of their own
 }
 
 // maxPredictConcurrency is more requests at a time than one machine has use for.
@@ -98,6 +106,10 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 			c.Buckets[name] = value
 		}
 	}
+	c.credentials = maps.Clone(set)
+	maps.DeleteFunc(c.credentials, func(name, _ string) bool {
+		return !strings.HasPrefix(name, credentials.Prefix)
+	})
 	var wrong []string
 	check := func(ok bool, name, expected string, got any) {
 		if !ok {
@@ -122,6 +134,7 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.PredictGrace > 0, "SLIPWAY_PREDICT_GRACE", "a duration above 0", c.PredictGrace)
 	check(c.PredictLogEvery >= 0, "SLIPWAY_PREDICT_LOG_EVERY", "a number, 0 for no request log", c.PredictLogEvery)
 	check(c.MaxArtifactBytes > 0, "SLIPWAY_MAX_ARTIFACT_BYTES", "a number of bytes above 0", c.MaxArtifactBytes)
+	check(c.MaxRepositoryBytes > 0, "SLIPWAY_MAX_REPOSITORY_BYTES", "a number of bytes above 0", c.MaxRepositoryBytes)
 	check(c.MaxCommandBytes > 0 && c.MaxCommandBytes <= 262144, "SLIPWAY_MAX_COMMAND_BYTES", "1 to 262144 bytes, so that events about it fit into a message", c.MaxCommandBytes)
 	check(c.Concurrency > 0, "SLIPWAY_CONCURRENCY", "a number above 0", c.Concurrency)
 	check(c.Lease >= time.Second, "SLIPWAY_LEASE", "1s or more", c.Lease)

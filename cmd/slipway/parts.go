@@ -20,11 +20,14 @@ import (
 
 	"github.com/slipway-ml/slipway/artifacts"
 	"github.com/slipway-ml/slipway/artifacts/bucket"
+	"github.com/slipway-ml/slipway/contract/git"
+	"github.com/slipway-ml/slipway/credentials"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/schemas"
 	"github.com/slipway-ml/slipway/serving"
 	"github.com/slipway-ml/slipway/serving/predict"
+	"github.com/slipway-ml/slipway/sourcing"
 	"github.com/slipway-ml/slipway/worker"
 )
 
@@ -52,6 +55,11 @@ func newArtifacts(ctx context.Context, c Config, js natsjs.JetStream) (*artifact
 	}, nil
 }
 
+// repositories are those that may be named in commands.
+func (c Config) repositories() *git.Repositories {
+	return &git.Repositories{AllowLocal: c.AllowLocalRepositories, AllowHTTP: c.AllowHTTPRepositories, KnownHosts: c.KnownHosts, MaxBytes: c.MaxRepositoryBytes}
+}
+
 // newWorker is a worker with the local target, and where its deliveries come from.
 func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Logger) (*worker.Worker, *jetstream.Commands, error) {
 	b := opener{ctx: ctx, js: js}
@@ -73,6 +81,10 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 			Deployments: open[worker.DeploymentView](&b, jetstream.DeploymentsBucket),
 			Models:      open[worker.ModelView](&b, jetstream.ModelsBucket),
 			Operations:  open[worker.OperationView](&b, jetstream.OperationsBucket),
+		},
+		Contracts: &sourcing.Contracts{
+			Repositories: c.repositories(), Credentials: &credentials.Finder{Environment: c.credentials, Dir: c.CredentialsDir},
+			Artifacts: store, Load: predict.Inspect,
 		},
 		Target: &serving.Local{
 			Artifacts: store, Load: c.predictLimits().Inspect,

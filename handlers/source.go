@@ -1,0 +1,59 @@
+package handlers
+
+import (
+	"path"
+	"strings"
+
+	"github.com/slipway-ml/slipway/deployment"
+)
+
+// chosen is the model of a choice.
+type chosen struct {
+	model      deployment.Model
+	ref        deployment.ModelRef
+	registered *deployment.Model // the model, if the command brings it in
+	checks     deployment.Checks // of where it comes from
+}
+
+// unread is the contract that has to be read before the model of the choice is
+// known, or nil. current is the model that serves, nil if there is none.
+func (c ModelChoice) unread(facts deployment.Facts, current *deployment.ModelRef) *deployment.Reading {
+	if c.Source == nil || facts.Sourced != nil {
+		return nil
+	}
+	reading := &deployment.Reading{Source: *c.Source}
+	if current != nil {
+		reading.Recorded = current.Contract
+		if reading.Source.Target == "" { // a contract does not say it, so it cannot mean another
+			reading.Source.Target = current.Target.Name
+		}
+	}
+	return reading
+}
+
+// sourced is the model of a contract that was read.
+func (c ModelChoice) sourced(s deployment.Sourced) (chosen, error) {
+	out := chosen{checks: deployment.CheckSourced(s)}
+	if r := s.Rejection(); r != nil {
+		return out, r
+	}
+	out.model = *s.Model
+	out.model.ID = out.model.ContentID()
+	out.registered = &out.model
+	out.ref = out.model.Ref().From(&s.Contract)
+	return out, nil
+}
+
+// sourcePath is where a command with a source, or its contract, has what a model
+// has at p, which begins with "model".
+func sourcePath(s deployment.Source, p string) string {
+	metadata := path.Join(s.ContractPath, "metadata.json")
+	switch {
+	case strings.HasPrefix(p, "model.features"):
+		return metadata + "#features"
+	case strings.HasPrefix(p, "model.target"):
+		return metadata + "#problemType"
+	default:
+		return "source"
+	}
+}
