@@ -22,6 +22,7 @@ func formats() map[contract.ModelType]deployment.Format {
 	return map[contract.ModelType]deployment.Format{
 		contract.ModelXGBoost:  deployment.FormatXGBoost,
 		contract.ModelLightGBM: deployment.FormatLightGBM,
+		contract.ModelONNX:     deployment.FormatONNX,
 	}
 }
 
@@ -53,7 +54,8 @@ func names(served map[contract.ModelType]deployment.Format) string {
 		list = append(list, string(t))
 	}
 	slices.Sort(list)
-	return strings.Join(list, " or ")
+	last := len(list) - 1
+	return strings.Join(list[:last], ", ") + " or " + list[last]
 }
 
 // reference is where a member of a part's reference is in the repository.

@@ -112,6 +112,9 @@ func TestEveryWriteFailsOnce(t *testing.T) {
 		{"duplicate", deployed, deployed[0], events.Duplicate, 1},
 		{"cancel", deployed, cancelRequest("1", "before"), events.Rejected, 1},
 		{"refused by checks", deployed, replaceRequest("churn", "1", 1), events.Rejected, 2},
+		{"deploy from a contract", nil, aboutChurn("deploy", "1", `{"label":"Churn",`+sourceOf("v1")+`}`), events.Completed, 3},
+		{"replace from a contract", deployed, aboutChurn("replace", "1", `{"reason":"OTHER",`+sourceOf("v2")+`}`), events.Completed, 3},
+		{"refused contract", deployed, aboutChurn("replace", "1", `{"reason":"OTHER",`+sourceOf("none")+`}`), events.Rejected, 3},
 		{"validate", deployed, validateRequest("1", inline(2)), events.Completed, 3},
 	} {
 		for _, after := range []bool{false, true} {

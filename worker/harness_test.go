@@ -84,7 +84,7 @@ func bucket[T any](s *system, name string) *jetstream.Bucket[T] {
 func (s *system) worker(id string) *worker.Worker {
 	s.tb.Helper()
 	return &worker.Worker{
-		ID: id, Ledger: s.ledger, Commands: s.commands, Backlog: s.commands, Views: s.views(), Target: s.target,
+		ID: id, Ledger: s.ledger, Commands: s.commands, Backlog: s.commands, Views: s.views(), Target: s.target, Contracts: &contracts{},
 		Operations: handlers.All(), Schemas: s.schemas, Log: slog.New(slog.DiscardHandler),
 		Lease: time.Minute, MaxAttempts: 3, Deadline: func(string) time.Duration { return time.Hour }, MaxCommand: 256 << 10,
 		Backoff: func(int) time.Duration { return 10 * time.Millisecond },

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"maps"
 	"net"
@@ -85,8 +86,8 @@ type Config struct {
 	NATSNKey    string `env:"NATS_NKEY"`
 	NATSContext string `env:"NATS_CONTEXT"`
 
-	Buckets bucketSettings // what bucket.Variables name
-	credentials map[string]string // the variables that hold secrets, which have names of their own
+	Buckets     bucketSettings    // what bucket.Variables name
+	Credentials map[string]string // the variables that hold secrets, which have names of their own
 }
 
 // maxPredictConcurrency is more requests at a time than one machine has use for.
@@ -106,8 +107,8 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 			c.Buckets[name] = value
 		}
 	}
-	c.credentials = maps.Clone(set)
-	maps.DeleteFunc(c.credentials, func(name, _ string) bool {
+	c.Credentials = maps.Clone(set)
+	maps.DeleteFunc(c.Credentials, func(name, _ string) bool {
 		return !strings.HasPrefix(name, credentials.Prefix)
 	})
 	var wrong []string
@@ -135,6 +136,8 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.PredictLogEvery >= 0, "SLIPWAY_PREDICT_LOG_EVERY", "a number, 0 for no request log", c.PredictLogEvery)
 	check(c.MaxArtifactBytes > 0, "SLIPWAY_MAX_ARTIFACT_BYTES", "a number of bytes above 0", c.MaxArtifactBytes)
 	check(c.MaxRepositoryBytes > 0, "SLIPWAY_MAX_REPOSITORY_BYTES", "a number of bytes above 0", c.MaxRepositoryBytes)
+	check(c.KnownHosts == "" || is(fs.FileMode.IsRegular, c.KnownHosts), "SLIPWAY_KNOWN_HOSTS", "a file that is there", c.KnownHosts)
+	check(c.CredentialsDir == "" || is(fs.FileMode.IsDir, c.CredentialsDir), "SLIPWAY_CREDENTIALS_DIR", "a directory that is there", c.CredentialsDir)
 	check(c.MaxCommandBytes > 0 && c.MaxCommandBytes <= 262144, "SLIPWAY_MAX_COMMAND_BYTES", "1 to 262144 bytes, so that events about it fit into a message", c.MaxCommandBytes)
 	check(c.Concurrency > 0, "SLIPWAY_CONCURRENCY", "a number above 0", c.Concurrency)
 	check(c.Lease >= time.Second, "SLIPWAY_LEASE", "1s or more", c.Lease)
@@ -166,6 +169,12 @@ func named(err error) error {
 		return errors.New(why)
 	}
 	return fmt.Errorf("%s: expected a value of type %s: %s", variable, field.Type, why)
+}
+
+// is reports whether there is a file of that kind.
+func is(kind func(fs.FileMode) bool, path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && kind(info.Mode())
 }
 
 var serverID = regexp.MustCompile(`^[-_a-zA-Z0-9]*$`)

@@ -123,6 +123,8 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"SLIPWAY_LOG_FORMAT": "json", "SLIPWAY_LOG_LEVEL": "DEBUG",
 		"SLIPWAY_STRICT_VALIDATION": "true", "SLIPWAY_INSTALLATION": "cloud", "SLIPWAY_PERMISSIONS": "churn=/pipelines/churn,*=/people/ada",
 		"SLIPWAY_ALLOW_PRIVATE_REDIRECTS": "true", "SLIPWAY_MACHINE_IDENTITY": "true", "AWS_REGION": "eu-central-1", "AZURE_STORAGE_KEY": "",
+		"SLIPWAY_ALLOW_LOCAL_REPOSITORIES": "true", "SLIPWAY_ALLOW_HTTP_REPOSITORIES": "true", "SLIPWAY_MAX_REPOSITORY_BYTES": "6",
+		"SLIPWAY_KNOWN_HOSTS": "config.go", "SLIPWAY_CREDENTIALS_DIR": "testdata", "SLIPWAY_CREDENTIAL_GIT": "s3cret",
 		"NATS_URL": "nats://a,nats://b", "NATS_CREDS": "c", "NATS_NKEY": "n", "NATS_CONTEXT": "x",
 	}
 	got, err := readConfig(t.Context(), environment)
@@ -139,7 +141,9 @@ func TestEveryVariableIsRead(t *testing.T) {
 		StrictValidation: true, Installation: deployment.Cloud,
 		Permissions:           permissions{{Deployment: "churn", Actor: "/pipelines/churn"}, {Deployment: "*", Actor: "/people/ada"}},
 		AllowPrivateRedirects: true, MachineIdentity: true, Buckets: bucketSettings{"AWS_REGION": "eu-central-1"},
-		NATSURL: "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
+		AllowLocalRepositories: true, AllowHTTPRepositories: true, MaxRepositoryBytes: 6, KnownHosts: "config.go", CredentialsDir: "testdata",
+		Credentials: map[string]string{"SLIPWAY_CREDENTIAL_GIT": "s3cret"},
+		NATSURL:     "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -191,8 +195,13 @@ var invalid = map[string][]string{
 	"NATS_CONTEXT":                   {"no-such-context", "../x"},
 	"SLIPWAY_KEEP_PREVIOUS":          {"-1s", "5", "x"},
 
-	"SLIPWAY_ALLOW_PRIVATE_REDIRECTS": {"maybe", "2"},
-	"SLIPWAY_MACHINE_IDENTITY":        {"maybe", "2"},
+	"SLIPWAY_ALLOW_PRIVATE_REDIRECTS":  {"maybe", "2"},
+	"SLIPWAY_MACHINE_IDENTITY":         {"maybe", "2"},
+	"SLIPWAY_ALLOW_LOCAL_REPOSITORIES": {"yes please"},
+	"SLIPWAY_ALLOW_HTTP_REPOSITORIES":  {"2"},
+	"SLIPWAY_MAX_REPOSITORY_BYTES":     {"0", "-1", "1GB"},
+	"SLIPWAY_KNOWN_HOSTS":              {"/no/such/file", "testdata"},
+	"SLIPWAY_CREDENTIALS_DIR":          {"/no/such/folder", "config.go"},
 }
 
 func TestInvalidValuesAreNamed(t *testing.T) {

@@ -79,7 +79,10 @@ func (p *program) printVerdict(e entry) error {
 // printFindings writes each thing that was wrong, and what to do next.
 func (p *program) printFindings(e entry) {
 	for _, finding := range e.Failure.Findings {
-		if finding.Message != e.Failure.Message {
+		switch {
+		case strings.ContainsAny(finding.Path, "/#"): // a place in a repository, which its message does not name
+			fmt.Fprintf(p.stdout, "  %s  %s: %s\n", finding.Code, finding.Path, finding.Message)
+		case finding.Message != e.Failure.Message:
 			fmt.Fprintf(p.stdout, "  %s  %s\n", finding.Code, finding.Message)
 		}
 	}

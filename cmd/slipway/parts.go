@@ -83,7 +83,7 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 			Operations:  open[worker.OperationView](&b, jetstream.OperationsBucket),
 		},
 		Contracts: &sourcing.Contracts{
-			Repositories: c.repositories(), Credentials: &credentials.Finder{Environment: c.credentials, Dir: c.CredentialsDir},
+			Repositories: c.repositories(), Credentials: &credentials.Finder{Environment: c.Credentials, Dir: c.CredentialsDir},
 			Artifacts: store, Load: predict.Inspect,
 		},
 		Target: &serving.Local{

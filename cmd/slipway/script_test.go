@@ -28,6 +28,9 @@ func TestMain(m *testing.M) {
 // TestScripts runs testdata/script: slipway as processes of their own, as people
 // and scripts use it. Besides the commands of testscript there are:
 //
+//	repository DIR          serve a git repository with the files of DIR at
+//	                        $REPOSITORY, to ann with the password $GIT_PASSWORD;
+//	                        again: commit them in place of what is there
 //	exits CODE ARGS...      run slipway, which must end with that code
 //	up [VARIABLE=VALUE...]  start "slipway up" on free ports, wait until it is
 //	                        ready, and set NATS_URL and PREDICT
@@ -53,6 +56,8 @@ func TestScripts(t *testing.T) {
 			env.Setenv("SLIPWAY_HEALTH_ADDR", "127.0.0.1:0")
 			env.Setenv("SLIPWAY_LOG_FORMAT", "text")
 			env.Values[processesKey{}] = make(processes)
+			env.Values[repositoryKey{}] = &scripted{}
+			env.Setenv("GIT_PASSWORD", gitSecret)
 			for _, file := range []string{
 				"demo/churn-v1.ubj", "demo/churn-v2.ubj", "../../serving/predict/lightgbm/testdata/4.7.0/binary.txt",
 				"../../serving/predict/onnx/testdata/sklearn/forest-zipmap.onnx", "../../serving/predict/onnx/testdata/sklearn/columns-logistic.onnx",
@@ -70,7 +75,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": positive(1, scriptExits), "up": positive(0, scriptUp), "start": positive(2, scriptStart),
 			"await": positive(2, scriptAwait), "signal": positive(2, scriptSignal), "ended": positive(2, scriptEnded),
-			"field": positive(3, scriptField), "lines": positive(2, scriptLines),
+			"repository": positive(1, scriptRepository),
+			"field":      positive(3, scriptField), "lines": positive(2, scriptLines),
 		},
 	})
 }

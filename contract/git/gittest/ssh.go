@@ -131,7 +131,7 @@ func (s *Server) exec(command string, channel io.ReadWriter) error {
 	service, name, _ := strings.Cut(command, " ")
 	st, err := s.open(strings.Trim(name, "'"))
 	if err != nil {
-		return errors.New(noRepository)
+		return fmt.Errorf("%s", noRepository)
 	}
 	defer st.Close()
 	ar, err := s.advertise(st, service)
@@ -145,7 +145,7 @@ func (s *Server) exec(command string, channel io.ReadWriter) error {
 		return s.upload(st, channel, channel)
 	}
 	if s.Decline == "read only" {
-		return errors.New(readOnly)
+		return fmt.Errorf("%s", readOnly)
 	}
 	report, err := s.receive(st, channel)
 	if err != nil {
