@@ -25,7 +25,7 @@ type bad struct {
 	field, message string
 }
 
-const noSuchField = "expected exactly one of modelId, model"
+const noSuchField = "expected exactly one of modelId, model, source"
 
 // badCommands are, for every operation, what is wrong with it (datarobot.md
 // sections 6 and 9). Of the deployments, live is active, idle is inactive, gone is
