@@ -91,7 +91,7 @@ func TestDefaults(t *testing.T) {
 		PredictAddr: "127.0.0.1:8080", KeepPrevious: 5 * time.Minute, HealthAddr: "127.0.0.1:8081",
 		PredictMaxBody: 16 << 20, PredictMaxRows: 100_000, PredictConcurrency: 256, PredictDeadline: 30 * time.Second,
 		PredictMaxNodes: 1 << 26, PredictGrace: 10 * time.Second, PredictLogEvery: 1000,
-		MaxArtifactBytes: 2 << 30, MaxCommandBytes: 256 << 10, Concurrency: 64, Lease: 30 * time.Second, MaxAttempts: 5,
+		MaxArtifactBytes: 2 << 30, MaxRepositoryBytes: 1 << 30, MaxCommandBytes: 256 << 10, Concurrency: 64, Lease: 30 * time.Second, MaxAttempts: 5,
 		Deadline: 15 * time.Minute, ReconcileInterval: time.Minute, Deadlines: deadlines{}, DrainTimeout: 20 * time.Second, LogFormat: "auto",
 		Installation: deployment.OnPremises, Buckets: bucketSettings{},
 	}
