@@ -105,6 +105,7 @@ func TestDefaults(t *testing.T) {
 	if got, err = readConfig(t.Context(), empty); err != nil {
 		t.Fatalf("empty variables: %v", err)
 	}
+	want.Credentials = map[string]string{}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("empty variables (-want +got):\n%s", diff)
 	}
