@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sync/errgroup"
@@ -205,18 +206,24 @@ func TestAppendBesideTooLargeAndGivenUp(t *testing.T) {
 // BenchmarkAppend is events a second of n deployments, each of which waits for
 // its event to be stored before it writes the next one.
 func BenchmarkAppend(b *testing.B) {
-	for _, writers := range []int{1, 8, 64, 256} {
-		for _, batches := range []string{"grouped", "single"} {
-			b.Run(fmt.Sprintf("writers=%d/%s", writers, batches), func(b *testing.B) {
-				_, js := jetstreamtest.StartIn(b, embedded.Options{Dir: b.TempDir(), Port: -1})
-				if batches == "single" {
-					withoutBatches(b, js)
-				}
-				ledger := openLedger(b, js)
-				b.ResetTimer()
-				appendAll(b, ledger, writers, (b.N+writers-1)/writers)
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
-			})
+	for _, sync := range []string{"fsync", "lazy"} {
+		for _, writers := range []int{1, 8, 64, 256, 500} {
+			for _, batches := range []string{"grouped", "single"} {
+				b.Run(fmt.Sprintf("%s/writers=%d/%s", sync, writers, batches), func(b *testing.B) {
+					options := embedded.Options{Dir: b.TempDir(), Port: -1}
+					if sync == "lazy" {
+						options.SyncInterval = time.Minute
+					}
+					_, js := jetstreamtest.StartIn(b, options)
+					if batches == "single" {
+						withoutBatches(b, js)
+					}
+					ledger := openLedger(b, js)
+					b.ResetTimer()
+					appendAll(b, ledger, writers, (b.N+writers-1)/writers)
+					b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
+				})
+			}
 		}
 	}
 }
