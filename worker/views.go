@@ -29,6 +29,7 @@ type Views interface {
 type View struct {
 	Who        Address
 	Sequence   uint64 // of the event
+	Ends       bool   // the event is the outcome of its command
 	Deployment *deployment.State
 	Registered *ModelView
 	Operation  *OperationView
@@ -108,7 +109,7 @@ type Projections struct {
 	Operations  Bucket[OperationView]
 
 	trust  trust
-	shown  sync.Map // fence: sequence of the newest event that is known to be shown
+	shown  sync.Map // fence: sequence of the newest outcome that is known to be shown, as those before it are
 	own    sync.Map // key: own
 	models modelCache
 }
@@ -151,7 +152,9 @@ func (p *Projections) Repair(ctx context.Context, v View) (repaired bool, err er
 	if err != nil {
 		return false, fmt.Errorf("project event %d of %s: %w", v.Sequence, v.Who.Fence, err)
 	}
-	p.shown.Store(v.Who.Fence, v.Sequence)
+	if v.Ends { // the event that begins a command may be shown before the outcome of the one before it
+		p.shown.Store(v.Who.Fence, v.Sequence)
+	}
 	return deployments || models || operations, nil
 }
 
@@ -285,7 +288,7 @@ func newView(who Address, sequence uint64, outcome events.Outcome, data Data) Vi
 	if outcome == events.Validated || outcome == events.Progress {
 		return View{Who: who}
 	}
-	v := View{Who: who, Sequence: sequence, Deployment: data.Deployment}
+	v := View{Who: who, Sequence: sequence, Ends: outcome.Terminal(), Deployment: data.Deployment}
 	if data.Registered != nil {
 		v.Registered = &ModelView{
 			Model: *data.Registered, RegisteredAt: data.Command.StoredAt, RegisteredBy: data.Command.Source,
