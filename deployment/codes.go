@@ -61,6 +61,7 @@ const (
 	CodeArtifactNotFound    Code = "artifact_not_found"
 	CodeArtifactForbidden   Code = "artifact_forbidden"
 	CodeArtifactTooLarge    Code = "artifact_too_large"
+	CodeDigestMissing       Code = "digest_missing"
 	CodeDigestMismatch      Code = "digest_mismatch"
 	CodeSizeMismatch        Code = "size_mismatch"
 	CodeUnsupportedArtifact Code = "unsupported_artifact"

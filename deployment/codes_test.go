@@ -49,6 +49,7 @@ var classes = map[string]deployment.Class{
 	"artifact_forbidden":                deployment.ClassInvalid,
 	"artifact_too_large":                deployment.ClassInvalid,
 	"credentials_missing":               deployment.ClassInvalid,
+	"digest_missing":                    deployment.ClassInvalid,
 	"digest_mismatch":                   deployment.ClassInvalid,
 	"size_mismatch":                     deployment.ClassInvalid,
 	"unsupported_artifact":              deployment.ClassInvalid,

@@ -1,64 +1,78 @@
 package deployment
 
-import "encoding/json"
-
-// Source is where a command says that the contract is which describes its model
-// (deeploy.md D1). Without branch, tag and commit it is the main branch of the
-// repository.
-type Source struct {
-	Route         Route  `json:"route"`
-	URL           string `json:"url"`
-	Branch        string `json:"branch,omitempty"`
-	Tag           string `json:"tag,omitempty"`
-	Commit        string `json:"commit,omitempty"` // 40 hexadecimal digits
-	ContractPath  string `json:"contractPath,omitempty"`
-	CredentialsID string `json:"credentialsId,omitempty"` // an id, never the credentials
-
-	// Target is the name of what the model predicts, which a contract does not
-	// say; "": that of the current model, or PredictionTarget.
-	Target string `json:"target,omitempty"`
-
-	// The types of the parts: names in any case, or integers (deeploy.md D28).
-	ModelType       json.RawMessage `json:"modelType,omitempty"`
-	ExplainerType   json.RawMessage `json:"explainerType,omitempty"`
-	TransformerType json.RawMessage `json:"transformerType,omitempty"`
-}
-
-// Route is how a model comes to Slipway. It is never guessed from what else a
-// command says (deeploy.md D1).
-type Route string
-
-// RouteExisting is that of a contract which is there already.
-const RouteExisting Route = "existing"
-
 // PredictionTarget is what a model predicts when nobody has said how it is called.
 const PredictionTarget = "prediction"
 
 // Contract is the contract that a model was deployed from: what is in it cannot
 // change any more.
 type Contract struct {
-	Repository string `json:"repository"`
-	Branch     string `json:"branch,omitempty"` // that named it then
+	Repository string `json:"repository,omitempty"` // "": it lies in the artifacts object store, below its digest
+	Branch     string `json:"branch,omitempty"`     // that named it then
 	Tag        string `json:"tag,omitempty"`
-	Commit     string `json:"commit"`
-	Path       string `json:"path"`      // folder in the repository; "": its root
-	Digest     Digest `json:"digest"`    // of what the contract says
-	ModelType  string `json:"modelType"` // in Deeploy's words
+	Commit     string `json:"commit,omitempty"` // of the repository; "": not committed yet
+	Path       string `json:"path"`             // folder in the repository; "": its root
+	Digest     Digest `json:"digest"`           // of what the contract says
+	ModelType  string `json:"modelType"`        // in Deeploy's words
 }
 
-// Reading asks for a contract to be read.
+// Reading asks for a contract to be read or, for a route that writes one, for
+// what would be written to be planned.
 type Reading struct {
 	Source   Source
 	Recorded *Contract // of the model that serves now; nil: it has none
 }
 
-// Sourced is what a contract that was read comes to. Exactly one of the last
-// three says something.
+// Sourced is what a contract that was read, or that is to be written, comes to.
+// Exactly one of the last three says something.
 type Sourced struct {
-	Contract    Contract
-	Model       *Model     // without an id; its artifact is kept already
-	Unsupported []Finding  // what of the contract cannot be served here
-	Refused     *Rejection // why the contract cannot be used
+	Contract    Contract        // without a commit if it has to be written first
+	Change      *ContractChange // what writing it does; nil: the route writes none
+	Model       *Model          // without an id; its artifact is kept already
+	Unsupported []Finding       // what of the contract cannot be served here
+	Refused     *Rejection      // why the contract cannot be used
+}
+
+// ContractChange is what a command writes into a contract, or would write.
+type ContractChange struct {
+	Repository   string         `json:"repository,omitempty"` // "": the artifacts object store, below the digest
+	Branch       string         `json:"branch,omitempty"`
+	Commit       string         `json:"commit,omitempty"` // that holds the contract; "": none yet
+	ContractPath string         `json:"contractPath"`     // folder in the repository; "": its root
+	Digest       Digest         `json:"digest"`           // of what the contract says then
+	Message      string         `json:"message,omitempty"`
+	Files        []ContractFile `json:"files"`             // that are written; empty: it says so already
+	Removed      []string       `json:"removed,omitempty"` // names from the root of the repository
+	Kept         []string       `json:"kept,omitempty"`    // files that say something else and stay (deeploy.md D12)
+}
+
+// ContractFile is a file of a contract that is written.
+type ContractFile struct {
+	Path    string `json:"path"`              // from the root of the repository
+	Content string `json:"content,omitempty"` // in a dry run
+}
+
+// Empty reports whether there is nothing to write.
+func (c *ContractChange) Empty() bool { return c == nil || len(c.Files)+len(c.Removed) == 0 }
+
+// Brief is the change as it is reported once it is made: without what is in the
+// files.
+func (c *ContractChange) Brief() *ContractChange {
+	brief := clone(c)
+	if brief == nil {
+		return nil
+	}
+	brief.Files = make([]ContractFile, len(c.Files))
+	for i, f := range c.Files {
+		brief.Files[i].Path = f.Path
+	}
+	return brief
+}
+
+// Writing asks for a contract to be written, as it was planned.
+type Writing struct {
+	Reading Reading
+	Digest  Digest // of what the contract is to say: if it came to anything else, it is planned anew
+	Command Command
 }
 
 // CheckSourced says as checks what a contract comes to.
@@ -66,7 +80,7 @@ func CheckSourced(s Sourced) Checks {
 	if s.Refused != nil {
 		return Checks{CheckContract: {Failing, s.Refused.Error()}}
 	}
-	checks := Checks{CheckContract: {Passing, "The contract is right, at commit " + s.Contract.Commit + "."}}
+	checks := Checks{CheckContract: {Passing, s.verdict()}}
 	if r := s.Rejection(); r != nil {
 		checks[CheckSupported] = Check{Failing, r.Error()}
 	}
@@ -79,4 +93,16 @@ func (s Sourced) Rejection() *Rejection {
 		return s.Refused
 	}
 	return RejectAll("the contract describes what no prediction server here can run", s.Unsupported)
+}
+
+// verdict says that the contract is right.
+func (s Sourced) verdict() string {
+	switch {
+	case s.Contract.Commit != "":
+		return "The contract is right, at commit " + s.Contract.Commit + "."
+	case s.Change.Empty():
+		return "The contract is right."
+	default:
+		return "The contract can be written."
+	}
 }

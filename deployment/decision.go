@@ -7,13 +7,15 @@ import (
 
 // Command is one request for a change, as a decision sees it.
 type Command struct {
-	Kind  Kind
-	Name  Name // of the deployment or model it is about
-	Op    string
-	Token string    // identifies the command: 26 characters
-	By    string    // CloudEvents source: who asks
-	Actor string    // CloudEvents authid: for whom, if the sender says so
-	At    time.Time // when the command was stored, by the broker's clock
+	Kind   Kind
+	Name   Name // of the deployment or model it is about
+	Op     string
+	ID     string    // CloudEvents id
+	Digest string    // of its content
+	Token  string    // identifies the command: 26 characters
+	By     string    // CloudEvents source: who asks
+	Actor  string    // CloudEvents authid: for whom, if the sender says so
+	At     time.Time // when the command was stored, by the broker's clock
 }
 
 // Who is for whom the command was sent or, if it does not say so, its sender.
@@ -29,41 +31,46 @@ type Subject struct {
 // Facts are what a decision may know of other things. They are as of the
 // command's place in the stream, never newer.
 type Facts struct {
-	Model      *Model      // the model the command names by id; nil: there is none
-	Current    *Model      // the model that the deployment serves, if it matters; nil: its facts are not known
-	Sourced    *Sourced    // what the contract that the command names comes to; nil: not read yet
-	Inspection *Inspection // what the model's file says; nil: not looked at yet
-	History    []Served    // of the deployment, the oldest first; only for a command that goes back in it
-	Refused    *Rejection  // why the model's file cannot be used; nil: not looked at yet, or it can
-	Outcome    string      // how the command that the command is about has ended; "": there is no such command before it
-	Servers    []string    // ids of the prediction servers that are live, if the command names one
-	Policy     Policy      // what the configuration says
+	Model      *Model          // the model the command names by id; nil: there is none
+	Current    *Model          // the model that the deployment serves, if it matters; nil: its facts are not known
+	Sourced    *Sourced        // what the contract that the command names comes to; nil: not read yet
+	Inspection *Inspection     // what the model's file says; nil: not looked at yet
+	History    []Served        // of the deployment, the oldest first; only for a command that goes back in it
+	Written    *ContractChange // the contract that was written; nil: none was yet
+	Refused    *Rejection      // why the model's file cannot be used; nil: not looked at yet, or it can
+	Outcome    string          // how the command that the command is about has ended; "": there is no such command before it
+	Servers    []string        // ids of the prediction servers that are live, if the command names one
+	Policy     Policy          // what the configuration says
 }
 
 // Inspected reports whether the model's file was looked at.
 func (f Facts) Inspected() bool { return f.Inspection != nil || f.Refused != nil }
 
 // Decision is what a command comes to. It is reached again when a contract or
-// the file of a model matters: one that has Read or Inspect set is final in
-// nothing but the refusal; the next one is made with Facts.Sourced, or with
-// Facts.Inspection or Facts.Refused.
+// the file of a model matters: one that has Read, Inspect or Write set is final
+// in nothing but the refusal; the next one is made with Facts.Sourced, with
+// Facts.Inspection or Facts.Refused, or with Facts.Written.
 type Decision struct {
 	Read    *Reading // read this contract, then decide again
 	Inspect *Model   // look at this model's file, then decide again
+	Write   *Writing // everything is right: write this contract, then decide again
 	Shown   *State   // the deployment while effects run; nil: as before
 
-	After       Subject      // when the command has completed
-	Changed     bool         // false: it was so already
-	Checks      Checks       // what was checked; published as `validated`
-	Effects     []Effect     // what has to be made true before the command has completed
-	Registered  *Model       // the model this command brought in
-	Replacement *Replacement // of the model that served
-	Drift       *DriftChange // of what drift is computed for
-	Validation  *Validation  // the verdict on a model that is to replace another
+	After       Subject         // when the command has completed
+	Changed     bool            // false: it was so already
+	Checks      Checks          // what was checked; published as `validated`
+	Effects     []Effect        // what has to be made true before the command has completed
+	Contract    *ContractChange // what was, or in a dry run would be, written
+	Registered  *Model          // the model this command brought in
+	Replacement *Replacement    // of the model that served
+	Drift       *DriftChange    // of what drift is computed for
+	Validation  *Validation     // the verdict on a model that is to replace another
 }
 
 // Idle reports whether the decision asks for nothing but to be written down.
-func (d Decision) Idle() bool { return d.Read == nil && d.Inspect == nil && len(d.Effects) == 0 }
+func (d Decision) Idle() bool {
+	return d.Read == nil && d.Inspect == nil && d.Write == nil && len(d.Effects) == 0
+}
 
 // Effect is something that has to be made true outside of the ledger. Effects
 // are level-shaped: making one true twice is the same as once.

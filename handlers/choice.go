@@ -55,11 +55,12 @@ func (c ModelChoice) path() string {
 
 // resolve is the model of the choice, whose contract was read if it has one. An
 // inline model, like that of a contract, gets the id of its content and is
-// registered by the same command.
-func (c ModelChoice) resolve(facts deployment.Facts) (chosen, error) {
+// registered by the same command. current is the model that serves, nil if there
+// is none.
+func (c ModelChoice) resolve(facts deployment.Facts, current *deployment.ModelRef) (chosen, error) {
 	switch {
 	case c.Source != nil:
-		return c.sourced(*facts.Sourced)
+		return c.sourced(facts, current)
 	case c.Model != nil:
 		model := c.Model.Named("")
 		model.ID = model.ContentID()

@@ -15,6 +15,7 @@ type Deploy struct {
 	Importance  deployment.Importance `json:"importance,omitempty"`                // "": MODERATE (datarobot.md T2)
 	Server      string                `json:"defaultPredictionServerId,omitempty"` // datarobot.md R2
 	Strict      bool                  `json:"strict,omitempty"`                    // a warning stops it
+	DryRun      bool                  `json:"dryRun,omitempty"`                    // nothing changes (deeploy.md D18)
 	ModelChoice
 }
 
@@ -45,10 +46,10 @@ func decideDeploy(before deployment.Subject, facts deployment.Facts, cmd deploym
 	if before.Deployment != nil {
 		shown.Revision, shown.Generation = before.Deployment.Revision, before.Deployment.Generation
 	}
-	if reading := data.unread(facts, nil); reading != nil {
-		return deployment.Decision{Read: reading, Shown: shown}, nil
+	if reading, err := data.unread(facts, nil); reading != nil || err != nil {
+		return seen(deployment.Decision{Read: reading, Shown: shown}, data.DryRun), err
 	}
-	chosen, err := data.resolve(facts)
+	chosen, err := data.resolve(facts, nil)
 	if err != nil {
 		return deployment.Decision{Checks: chosen.checks}, err
 	}
@@ -57,7 +58,8 @@ func decideDeploy(before deployment.Subject, facts deployment.Facts, cmd deploym
 	if rejection != nil {
 		return deployment.Decision{Checks: checks}, rejection
 	}
-	return rollOut(chosen.model, facts, deployment.Decision{
+	rollout := rollout{chosen: chosen, before: before, facts: facts, command: cmd, dry: data.DryRun}
+	return rollout.decide(deployment.Decision{
 		Shown: shown.RollingOut(deployment.StatusDeploying, chosen.ref), Registered: chosen.registered, Checks: checks,
 		After: deployment.Subject{Deployment: shown.Serving(cmd, chosen.ref)},
 	}), nil
@@ -86,15 +88,4 @@ func checkFile(model deployment.Model, facts deployment.Facts) (deployment.Check
 	}
 	checks := deployment.CheckFile(model, *facts.Inspection)
 	return checks, checks.Rejection()
-}
-
-// rollOut completes a decision that changes which model serves: first the
-// model's file has to be looked at, then it has to serve.
-func rollOut(model deployment.Model, facts deployment.Facts, decision deployment.Decision) deployment.Decision {
-	if !facts.Inspected() {
-		return deployment.Decision{Inspect: &model, Shown: decision.Shown}
-	}
-	decision.Changed = true
-	decision.Effects = []deployment.Effect{deployment.Serve{Model: model.Ref(), Golden: model.Golden}}
-	return decision
 }

@@ -12,6 +12,7 @@ type Replace struct {
 	Reason     deployment.Reason `json:"reason"`
 	ReasonText string            `json:"reasonText,omitempty"`
 	Strict     bool              `json:"strict,omitempty"` // a warning stops it (datarobot.md R14)
+	DryRun     bool              `json:"dryRun,omitempty"` // nothing changes (deeploy.md D18)
 	ModelChoice
 }
 
@@ -29,13 +30,13 @@ func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deploy
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	if reading := data.unread(facts, state.Model); reading != nil {
+	if reading, err := data.unread(facts, state.Model); reading != nil || err != nil {
 		if r := facts.Policy.Permit(cmd); r != nil { // nothing is fetched for who may not replace
 			return deployment.Decision{}, r
 		}
-		return deployment.Decision{Read: reading, Shown: state.Going(deployment.StatusReplacing)}, nil
+		return seen(deployment.Decision{Read: reading, Shown: state.Going(deployment.StatusReplacing)}, data.DryRun), err
 	}
-	chosen, err := data.resolve(facts)
+	chosen, err := data.resolve(facts, state.Model)
 	if err != nil {
 		return deployment.Decision{Checks: chosen.checks}, err
 	}
@@ -45,7 +46,8 @@ func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deploy
 	if rejection != nil {
 		return verdict, rejection
 	}
-	return rollOut(model, facts, deployment.Decision{
+	rollout := rollout{chosen: chosen, before: before, facts: facts, command: cmd, dry: data.DryRun}
+	return rollout.decide(deployment.Decision{
 		Shown: state.RollingOut(deployment.StatusReplacing, chosen.ref), Registered: chosen.registered,
 		After:  deployment.Subject{Deployment: state.Serving(cmd, chosen.ref)},
 		Checks: verdict.Checks, Validation: verdict.Validation,

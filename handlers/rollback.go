@@ -50,7 +50,8 @@ func decideRollback(before deployment.Subject, facts deployment.Facts, cmd deplo
 		return verdict, rejection
 	}
 	ref := model.Ref().From(contractOf(facts.History, model.ID))
-	return rollOut(*model, facts, deployment.Decision{
+	rollout := rollout{chosen: chosen{model: *model, ref: ref}, before: before, facts: facts, command: cmd}
+	return rollout.decide(deployment.Decision{
 		Shown:  state.RollingOut(deployment.StatusReplacing, ref),
 		After:  deployment.Subject{Deployment: state.Serving(cmd, ref)},
 		Checks: verdict.Checks, Validation: verdict.Validation,

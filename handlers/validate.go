@@ -29,13 +29,13 @@ func decideValidate(before deployment.Subject, facts deployment.Facts, cmd deplo
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	if reading := data.unread(facts, state.Model); reading != nil {
+	if reading, err := data.unread(facts, state.Model); reading != nil || err != nil {
 		if r := facts.Policy.Permit(cmd); r != nil {
 			return deployment.Decision{}, r
 		}
-		return deployment.Decision{Read: reading}, nil
+		return deployment.Decision{Read: reading}, err
 	}
-	chosen, err := data.resolve(facts)
+	chosen, err := data.resolve(facts, state.Model)
 	if err != nil {
 		return deployment.Decision{Checks: chosen.checks}, err
 	}

@@ -48,6 +48,9 @@ type Artifacts interface {
 // once, in a *deployment.Rejection; every other error may pass. Nothing is
 // written but a copy of the model's file, and that only when it can be served.
 func (c *Contracts) Read(ctx context.Context, r deployment.Reading, progress func(string)) (s deployment.Sourced, err error) {
+	if r.Source.Route.Writes() {
+		return s, deployment.Reject(deployment.CodeInvalidField, "source.route", "contracts are not written here: expected the route %s", deployment.RouteExisting)
+	}
 	at, declared, err := parse(r.Source)
 	if err != nil {
 		return s, err
@@ -80,6 +83,11 @@ func (c *Contracts) Read(ctx context.Context, r deployment.Reading, progress fun
 	}
 	s.Model, err = c.model(ctx, snapshot, described{at: at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
 	return s, err
+}
+
+// Write writes no contract.
+func (c *Contracts) Write(context.Context, deployment.Writing, func(string)) (deployment.ContractChange, error) {
+	return deployment.ContractChange{}, deployment.Reject(deployment.CodeInvalidField, "source.route", "contracts are not written here: expected the route %s", deployment.RouteExisting)
 }
 
 // The members of a command's data that findings about types point to, by those

@@ -221,9 +221,9 @@ func (a *attempt) showStarted(ctx context.Context) error {
 // given back because a worker was told to stop.
 func (a *attempt) counted() int { return a.number - a.handedOver }
 
-// run makes the decision true: it looks at the model's file, decides again with
-// what the file says, publishes the verdict, and carries out the effects, all
-// while the heartbeat keeps the claim. A panic counts as a try that failed.
+// run makes the decision true: it reads the contract, looks at the model's file,
+// decides again with what they say, publishes the verdict, writes the contract if
+// it is to be, and carries out the effects, all while the heartbeat keeps the claim. A panic counts as a try that failed.
 func (a *attempt) run(ctx context.Context, asked handlers.Asked, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
 	if err := a.setDeadline(ctx); err != nil {
 		return decision, err
@@ -296,6 +296,11 @@ func (a *attempt) carry(ctx context.Context, asked handlers.Asked, facts deploym
 			return decision, err
 		}
 	}
+	if decision.Write != nil {
+		if decision, err = a.commitContract(ctx, asked, &facts, *decision.Write); err != nil {
+			return decision, err
+		}
+	}
 	for _, effect := range decision.Effects {
 		if err := a.bring(ctx, effect); err != nil {
 			return decision, asEffectError(err, deployment.CodeServerUnavailable)
@@ -320,6 +325,6 @@ func (a *attempt) bring(ctx context.Context, effect deployment.Effect) error {
 func (a *attempt) command() deployment.Command {
 	return deployment.Command{
 		Kind: a.rec.Who.Kind, Name: deployment.Name(a.rec.Who.Name), Op: a.op,
-		Token: a.token, By: a.cmd.Source, Actor: a.cmd.AuthID, At: a.msg.Time.UTC(),
+		ID: a.cmd.ID, Digest: a.digest, Token: a.token, By: a.cmd.Source, Actor: a.cmd.AuthID, At: a.msg.Time.UTC(),
 	}
 }

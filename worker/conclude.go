@@ -76,7 +76,7 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 	defer cancel()
 	if err == nil {
 		err = a.commit(ctx, events.Completed, decision.After, Data{
-			Changed: &decision.Changed, Checks: decision.Checks,
+			Changed: &decision.Changed, Checks: decision.Checks, Contract: decision.Contract,
 			Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift, Validation: decision.Validation,
 		})
 		if !errors.Is(err, jetstream.ErrTooLarge) {

@@ -23,20 +23,21 @@ type Data struct {
 	Deployment *deployment.State `json:"deployment,omitempty"`
 	Model      *deployment.Model `json:"model,omitempty"`
 
-	Status      deployment.CheckStatus  `json:"status,omitempty"`        // validated
-	Checks      deployment.Checks       `json:"checks,omitempty"`        // validated, completed, rejected
-	Message     string                  `json:"message,omitempty"`       // validated, progress
-	Validation  *deployment.Validation  `json:"validation,omitempty"`    // validated, completed, rejected
-	NextAt      *time.Time              `json:"nextAt,omitempty"`        // retrying
-	Changed     *bool                   `json:"changed,omitempty"`       // completed
-	Registered  *deployment.Model       `json:"registered,omitempty"`    // completed
-	Replacement *deployment.Replacement `json:"replacement,omitempty"`   // completed
-	Drift       *deployment.DriftChange `json:"driftTracking,omitempty"` // completed
-	Failure     *Failure                `json:"failure,omitempty"`       // rejected, failed, retrying
-	Raw         *Raw                    `json:"raw,omitempty"`           // rejected, what could not be read
-	Original    *Original               `json:"original,omitempty"`      // duplicate
-	ExpiredAt   *time.Time              `json:"expiredAt,omitempty"`     // expired
-	CancelledBy *CancelledBy            `json:"cancelledBy,omitempty"`   // cancelled
+	Status      deployment.CheckStatus     `json:"status,omitempty"`        // validated
+	Checks      deployment.Checks          `json:"checks,omitempty"`        // validated, completed, rejected
+	Message     string                     `json:"message,omitempty"`       // validated, progress
+	Validation  *deployment.Validation     `json:"validation,omitempty"`    // validated, completed, rejected
+	NextAt      *time.Time                 `json:"nextAt,omitempty"`        // retrying
+	Changed     *bool                      `json:"changed,omitempty"`       // completed
+	Contract    *deployment.ContractChange `json:"contract,omitempty"`      // completed
+	Registered  *deployment.Model          `json:"registered,omitempty"`    // completed
+	Replacement *deployment.Replacement    `json:"replacement,omitempty"`   // completed
+	Drift       *deployment.DriftChange    `json:"driftTracking,omitempty"` // completed
+	Failure     *Failure                   `json:"failure,omitempty"`       // rejected, failed, retrying
+	Raw         *Raw                       `json:"raw,omitempty"`           // rejected, what could not be read
+	Original    *Original                  `json:"original,omitempty"`      // duplicate
+	ExpiredAt   *time.Time                 `json:"expiredAt,omitempty"`     // expired
+	CancelledBy *CancelledBy               `json:"cancelledBy,omitempty"`   // cancelled
 
 	Ledger Thread `json:"ledger"`
 }

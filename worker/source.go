@@ -8,12 +8,17 @@ import (
 	"github.com/slipway-ml/slipway/handlers"
 )
 
-// Contracts reads contracts where commands say that they are.
+// Contracts reads contracts where commands say that they are, and writes them
+// there. What is wrong with a command or a contract is a *deployment.Rejection;
+// any other error may pass.
 type Contracts interface {
-	// Read reads the contract, pinned to what it is now, and keeps its model's
-	// file. What is wrong with it is a *deployment.Rejection; any other error may
-	// pass.
+	// Read reads the contract, pinned to what it is now, or plans what would be
+	// written, and keeps its model's file.
 	Read(ctx context.Context, r deployment.Reading, progress func(string)) (deployment.Sourced, error)
+	// Write makes the contract say what was planned. Twice is the same as once. If
+	// the contract would come to anything else by now, it writes nothing, and the
+	// error may pass.
+	Write(ctx context.Context, w deployment.Writing, progress func(string)) (deployment.ContractChange, error)
 }
 
 // read has the contract read. That it cannot be used is a fact like others.
@@ -47,5 +52,21 @@ func (a *attempt) read(ctx context.Context, asked handlers.Asked, facts *deploym
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.shown = decision.Shown // what is being rolled out is known now
+	return decision, nil
+}
+
+// commitContract has the contract written and decides again with what that came to.
+func (a *attempt) commitContract(ctx context.Context, asked handlers.Asked, facts *deployment.Facts, writing deployment.Writing) (decision deployment.Decision, err error) {
+	written, err := a.Contracts.Write(ctx, writing, a.say)
+	if err != nil {
+		return decision, asEffectError(err, deployment.CodeStoreUnavailable)
+	}
+	facts.Written = &written
+	if decision, err = asked.Decide(a.rec.Subject, *facts, a.command()); err != nil {
+		return decision, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.shown = decision.Shown // its contract has a commit now
 	return decision, nil
 }

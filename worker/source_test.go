@@ -39,6 +39,10 @@ func (c *contracts) Read(_ context.Context, r deployment.Reading, progress func(
 	return s, nil
 }
 
+func (c *contracts) Write(context.Context, deployment.Writing, func(string)) (deployment.ContractChange, error) {
+	return deployment.ContractChange{}, errors.New("nothing is written here")
+}
+
 // sourceOf is a member source of a command's data.
 func sourceOf(branch string) string {
 	return fmt.Sprintf(`"source":{"route":"existing","url":"https://git.example/models.git","branch":%q}`, branch)
