@@ -91,7 +91,7 @@ func TestU9TheSameWriteTwiceIsOneCommit(t *testing.T) {
 	if commits[0] != commits[1] || commits[1] != commits[2] || len(history(t, s.Fresh(st))) != 2 {
 		t.Errorf("got commits %v and %d in all, want one", commits, len(history(t, s.Fresh(st))))
 	}
-	_, err := (&git.Repositories{Transport: transport}).Write(t.Context(), git.Source{URL: url + "/m.git"}, git.Commit{Name: "a", Email: "e"})
+	_, err := (&git.Repositories{Transport: transport}).Write(t.Context(), git.Source{URL: url + "/m.git"}, git.Commit{Author: git.Person{Name: "a", Email: "e"}})
 	wantRejection(t, err, contract.CodeEmptyChange)
 }
 
@@ -105,7 +105,7 @@ func TestU11BranchIsHonouredAndDryRunWritesNothing(t *testing.T) {
 	r := &git.Repositories{Transport: transport}
 	source := git.Source{URL: url + "/m.git", Branch: "team/side"}
 	planned, err := r.Plan(t.Context(), source, commit("a", "s3://b/m"))
-	if err != nil || len(planned.Write) != 1 || planned.Write[0].Name != "a/model/reference.json" {
+	if err != nil || len(planned.Plan.Write) != 1 || planned.Plan.Write[0].Name != "a/model/reference.json" {
 		t.Errorf("got plan %+v and %v", planned, err)
 	}
 	if got := open(t, r, source).Commit; got != side.String() {

@@ -20,17 +20,23 @@ import (
 
 // Commit is a change of one contract, and who makes it.
 type Commit struct {
-	At      contract.Path
-	Change  contract.Change
-	Message string    // "": what the plan says of itself
-	Name    string    // of the author
-	Email   string    // of the author
-	When    time.Time // the same for the same command, so that its commit is the same too; zero: now
+	At       contract.Path
+	Change   contract.Change
+	Message  string            // "": what the plan says of itself
+	Trailers []string          // lines that follow the message: "Key: value"
+	Author   Person            // of the change
+	By       Person            // who commits; zero: the author
+	When     time.Time         // the same for the same command, so that its commit is the same too; zero: now
+	Digest   deployment.Digest // of what the contract is to say then; "": whatever it comes to
 }
 
-// Result is what a write came to. Commit is on the branch of the repository.
+// Person is who did something, as git writes it.
+type Person struct{ Name, Email string }
+
+// Result is what a write came to, or would come to. Commit is on the branch of
+// the repository.
 type Result struct {
-	Commit  string // 40 hexadecimal digits
+	Commit  string // 40 hexadecimal digits; "" if the repository has none
 	Branch  string
 	Changed bool // false: the contract said already what it should, and there is no new commit
 	Plan    contract.Plan
@@ -42,6 +48,10 @@ const (
 	lastPause  = 500 * time.Millisecond
 	maxMessage = 64 << 10
 )
+
+// ErrChanged is why a write does nothing whose contract would not say what
+// Commit.Digest wants. It passes when it is planned again.
+var ErrChanged = errors.New("the contract in the repository has changed meanwhile")
 
 // ErrDiverged is why a write gives up for now: others pushed to the branch each
 // time. It may pass.
@@ -95,28 +105,29 @@ func (r *Repositories) write(ctx context.Context, s Source, c Commit) (Result, e
 	return Result{}, fmt.Errorf("%w: gave up after %d tries", ErrDiverged, maxTries)
 }
 
-// Plan says what Write would do, and does nothing (deeploy.md D18).
-func (r *Repositories) Plan(ctx context.Context, s Source, c Commit) (contract.Plan, error) {
-	plan, err := r.plan(ctx, s, c)
+// Plan says what Write would come to, and does nothing (deeploy.md D18). The
+// commit is the one that the new one would be put on.
+func (r *Repositories) Plan(ctx context.Context, s Source, c Commit) (Result, error) {
+	result, err := r.plan(ctx, s, c)
 	if err != nil {
-		return contract.Plan{}, explain(ctx, "plan", s.URL, err)
+		return Result{}, explain(ctx, "plan", s.URL, err)
 	}
-	return plan, nil
+	return result, nil
 }
 
-func (r *Repositories) plan(ctx context.Context, s Source, c Commit) (contract.Plan, error) {
+func (r *Repositories) plan(ctx context.Context, s Source, c Commit) (Result, error) {
 	if err := errors.Join(s.check(), s.writable(), c.check()); err != nil {
-		return contract.Plan{}, err
+		return Result{}, err
 	}
 	remote, err := r.remote(s)
 	if err != nil {
-		return contract.Plan{}, err
+		return Result{}, err
 	}
 	base, plan, err := planOn(ctx, remote, s, c)
 	if err != nil {
-		return contract.Plan{}, err
+		return Result{}, err
 	}
-	return plan, base.objects.Close()
+	return Result{Commit: base.commit(), Branch: base.branch, Changed: !plan.Empty(), Plan: plan}, base.objects.Close()
 }
 
 // writable refuses a source that no commit can be put on.
@@ -128,7 +139,13 @@ func (s Source) writable() error {
 }
 
 func (c Commit) check() error {
-	for _, part := range []struct{ at, text string }{{"author.name", c.Name}, {"author.email", c.Email}} {
+	by := c.committer()
+	for _, part := range []struct{ at, text string }{
+		{"author.name", c.Author.Name},
+		{"author.email", c.Author.Email},
+		{"committer.name", by.Name},
+		{"committer.email", by.Email},
+	} {
 		if strings.TrimSpace(part.text) == "" || strings.ContainsAny(part.text, "<>\x00\r\n") || len(part.text) > 200 {
 			return deployment.Reject(deployment.CodeInvalidField, part.at, "expected 1 to 200 bytes on one line, without < and >")
 		}
@@ -139,12 +156,27 @@ func (c Commit) check() error {
 	return nil
 }
 
+func (c Commit) committer() Person {
+	if c.By == (Person{}) {
+		return c.Author
+	}
+	return c.By
+}
+
 // base is what a commit is put on: the zero tip in a repository without commits.
 type base struct {
 	objects *objects
 	branch  string
 	tip     plumbing.Hash
 	tree    plumbing.Hash
+}
+
+// commit is the tip as text, "" in a repository without commits.
+func (b base) commit() string {
+	if b.tip.IsZero() {
+		return ""
+	}
+	return b.tip.String()
 }
 
 func (b base) files() fs.FS {
@@ -208,9 +240,12 @@ func try(ctx context.Context, remote remote, s Source, c Commit) (Result, error)
 		return Result{}, err
 	}
 	defer base.objects.Close()
+	if c.Digest != "" && plan.Contract.Digest() != c.Digest {
+		return Result{}, ErrChanged
+	}
 	result := Result{Branch: base.branch, Plan: plan}
 	if plan.Empty() {
-		result.Commit = base.tip.String()
+		result.Commit = base.commit()
 		return result, nil
 	}
 	added := newMemory()
@@ -240,13 +275,18 @@ func (c Commit) text(tree, parent plumbing.Hash, plan contract.Plan) []byte {
 	if when.Unix() < 0 { // git knows nothing before 1970
 		when = time.Now()
 	}
-	who := fmt.Sprintf("%s <%s> %d +0000", strings.TrimSpace(c.Name), strings.TrimSpace(c.Email), when.Unix())
-	fmt.Fprintf(&b, "author %s\ncommitter %s\n\n", who, who)
+	who := func(p Person) string {
+		return fmt.Sprintf("%s <%s> %d +0000", strings.TrimSpace(p.Name), strings.TrimSpace(p.Email), when.Unix())
+	}
+	fmt.Fprintf(&b, "author %s\ncommitter %s\n\n", who(c.Author), who(c.committer()))
 	message := strings.TrimSpace(strings.ToValidUTF8(c.Message, "�"))
 	if message == "" {
 		message = plan.Message()
 	}
 	b.WriteString(message + "\n")
+	if len(c.Trailers) > 0 {
+		b.WriteString("\n" + strings.Join(c.Trailers, "\n") + "\n")
+	}
 	return b.Bytes()
 }
 

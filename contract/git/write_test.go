@@ -31,7 +31,7 @@ func blob(url string) *contract.Reference {
 func commit(at contract.Path, url string) git.Commit {
 	return git.Commit{
 		At: at, Change: contract.Change{Model: blob(url), Overwrite: true},
-		Name: "Slipway", Email: "slipway@example.com", When: noon,
+		Author: git.Person{Name: "Slipway", Email: "slipway@example.com"}, When: noon,
 	}
 }
 
@@ -111,14 +111,14 @@ func TestWriteIsOneCommitOfOneFolder(t *testing.T) {
 	c := commit("models/churn", "s3://b/model-2")
 	c.Message = "Use the second model\n\nSlipway-Command: ci 42\n"
 	planned, err := r.Plan(t.Context(), source, c)
-	if err != nil || len(planned.Write) != 1 {
+	if err != nil || len(planned.Plan.Write) != 1 || planned.Commit != base.String() || planned.Branch != "main" || !planned.Changed {
 		t.Fatalf("got plan %+v and %v", planned, err)
 	}
 	result := write(t, r, source, c)
 	if !result.Changed || result.Branch != "main" {
 		t.Errorf("got %+v", result)
 	}
-	if diff := cmp.Diff(planned, result.Plan, cmp.AllowUnexported(contract.Plan{})); diff != "" {
+	if diff := cmp.Diff(planned.Plan, result.Plan, cmp.AllowUnexported(contract.Plan{})); diff != "" {
 		t.Errorf("what was planned and what was done (-plan +done):\n%s", diff)
 	}
 	log := history(t, s.Fresh(st))
@@ -211,7 +211,7 @@ func TestWriteLeavesLargeFilesOut(t *testing.T) {
 		t.Errorf("got %d bytes and %v at %s, want %d at %s", len(text), err, snap.Commit, len(large), result.Commit)
 	}
 	// Here the model is one that stays: it is needed to say what the contract is then.
-	c := git.Commit{At: "fraud", Change: contract.Change{Explainer: blob("s3://b/e")}, Name: "a", Email: "e", When: noon}
+	c := git.Commit{At: "fraud", Change: contract.Change{Explainer: blob("s3://b/e")}, Author: git.Person{Name: "a", Email: "e"}, When: noon}
 	if got := write(t, r, source, c).Plan.Contract.Model.File; got == nil || got.Size != int64(len(large)) {
 		t.Errorf("got model %+v", got)
 	}
@@ -272,7 +272,7 @@ func TestWriteDecidesAgainAfterARace(t *testing.T) {
 	}
 	url, transport := s.Start(t)
 	_, err := (&git.Repositories{Transport: transport}).Write(t.Context(), git.Source{URL: url + "/m.git"}, git.Commit{
-		Change: contract.Change{Explainer: blob("s3://b/e")}, Name: "a", Email: "b",
+		Change: contract.Change{Explainer: blob("s3://b/e")}, Author: git.Person{Name: "a", Email: "b"},
 	})
 	wantRejection(t, err, contract.CodeLayoutInvalid, "my_model.pkl")
 	if got := len(history(t, s.Fresh(st))); got != 2 {
@@ -356,10 +356,10 @@ func TestRefusedPushes(t *testing.T) {
 		{"a tag", &server{}, git.Source{Tag: "v1"}, commit("a", "s3://b/m"), deployment.CodeInvalidField, "is written to a branch"},
 		{"a commit", &server{}, git.Source{Commit: strings.Repeat("a", 40)}, commit("a", "s3://b/m"), deployment.CodeInvalidField, "is written to a branch"},
 		{"no such branch", &server{}, git.Source{Branch: "nope"}, commit("a", "s3://b/m"), git.CodeRevisionNotFound, `no branch "nope"`},
-		{"nobody's", &server{}, git.Source{}, git.Commit{Change: contract.Change{Model: blob("s3://b/m")}, Name: "a\nb", Email: "e"}, deployment.CodeInvalidField, "without < and >"},
-		{"a message with a NUL", &server{}, git.Source{}, git.Commit{Change: contract.Change{Model: blob("s3://b/m")}, Name: "a", Email: "e", Message: "\x00"}, deployment.CodeInvalidField, "expected text"},
-		{"nothing to write", &server{}, git.Source{}, git.Commit{Name: "a", Email: "e"}, contract.CodeEmptyChange, "expected a model"},
-		{"not to be overwritten", &server{}, git.Source{}, git.Commit{At: "models/churn", Change: contract.Change{Model: blob("s3://b/m")}, Name: "a", Email: "e"}, contract.CodeFolderNotEmpty, "set overwriteContract"},
+		{"nobody's", &server{}, git.Source{}, git.Commit{Change: contract.Change{Model: blob("s3://b/m")}, Author: git.Person{Name: "a\nb", Email: "e"}}, deployment.CodeInvalidField, "without < and >"},
+		{"a message with a NUL", &server{}, git.Source{}, git.Commit{Change: contract.Change{Model: blob("s3://b/m")}, Author: git.Person{Name: "a", Email: "e"}, Message: "\x00"}, deployment.CodeInvalidField, "expected text"},
+		{"nothing to write", &server{}, git.Source{}, git.Commit{Author: git.Person{Name: "a", Email: "e"}}, contract.CodeEmptyChange, "expected a model"},
+		{"not to be overwritten", &server{}, git.Source{}, git.Commit{At: "models/churn", Change: contract.Change{Model: blob("s3://b/m")}, Author: git.Person{Name: "a", Email: "e"}}, contract.CodeFolderNotEmpty, "set overwriteContract"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -511,4 +511,41 @@ func TestLocalRepositoriesAreRefused(t *testing.T) {
 	_, err = r.Write(t.Context(), at("work"), commit("a", "s3://b/m"))
 	wantRejection(t, err, git.CodePushRefused, "checked out")
 	write(t, r, git.Source{URL: at("work").URL, Branch: "side"}, commit("a", "s3://b/m"))
+}
+
+// A commit says who changed the contract, who has committed it, and for which
+// command; a write whose contract would say something else than was planned does
+// nothing.
+func TestWriteSaysForWhom(t *testing.T) {
+	t.Parallel()
+	s := &server{Dir: t.TempDir()}
+	st := s.Bare(t, "m.git")
+	url, transport := s.Start(t)
+	r := &git.Repositories{Transport: transport}
+	source := git.Source{URL: url + "/m.git"}
+	c := commit("a", "s3://b/m")
+	c.By = git.Person{Name: "Robot", Email: "robot@example.com"}
+	c.Trailers = []string{"Slipway-Command-Id: 42", "Slipway-Command-Source: /ci"}
+	planned, err := r.Plan(t.Context(), source, c)
+	if err != nil || planned.Commit != "" || planned.Branch != "main" {
+		t.Fatalf("got plan %+v and %v, want one for an empty repository", planned, err)
+	}
+	c.Digest = planned.Plan.Contract.Digest()
+	result := write(t, r, source, c)
+	first := history(t, s.Fresh(st))[0]
+	if want := "Set model in a\n\nSlipway-Command-Id: 42\nSlipway-Command-Source: /ci\n"; first.Message != want {
+		t.Errorf("got message %q, want %q", first.Message, want)
+	}
+	if first.Author.Name != "Slipway" || first.Committer.Name != "Robot" || first.Committer.Email != "robot@example.com" {
+		t.Errorf("got author %s and committer %s", first.Author, first.Committer)
+	}
+	put(t, st, "main", map[string]string{"a/model/reference.json": "{}", "a/explainer/explainer.dill": "theirs"})
+	c.Change.Overwrite = true
+	moved := open(t, r, source).Commit
+	if _, err := r.Write(t.Context(), source, c); !errors.Is(err, git.ErrChanged) || moved == result.Commit {
+		t.Errorf("got %v, want that the contract has changed", err)
+	}
+	if got := open(t, r, source).Commit; got != moved {
+		t.Errorf("got commit %s, want %s as before", got, moved)
+	}
 }
