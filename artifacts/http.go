@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/slipway-ml/slipway/deployment"
@@ -23,9 +25,24 @@ const (
 
 // http is the source behind an http or https url. A fetch has no deadline of
 // its own beyond that of its context, but a server that falls silent is left.
-func (s *Store) http(u *url.URL) source {
+// The credentials are sent to the server of the url, and to no other one.
+func (s *Store) http(u *url.URL, credentialsID string) source {
 	return source{name: redact(u), open: func(ctx context.Context) (io.ReadCloser, int64, error) {
-		return get(ctx, s.client(u), u, stallTimeout)
+		if credentialsID == "" {
+			return get(ctx, s.client(u), u, "", stallTimeout)
+		}
+		if s.Credentials == nil {
+			return nil, 0, deployment.Reject(deployment.CodeCredentialsMissing, atAccess, "there are no credentials %q: none are set up here", credentialsID)
+		}
+		authorization, err := s.Credentials.Authorization(ctx, credentialsID, u)
+		if err != nil {
+			return nil, 0, atCredentials(err)
+		}
+		body, size, err := get(ctx, s.client(u), u, authorization, stallTimeout)
+		if r, ok := errors.AsType[*deployment.Rejection](err); ok && r.Code == deployment.CodeArtifactForbidden {
+			return nil, 0, deployment.Reject(r.Code, atURL, "%s with the credentials %q", r.Message, credentialsID)
+		}
+		return body, size, err
 	}}
 }
 
@@ -55,18 +72,25 @@ func (s *Store) client(u *url.URL) *http.Client {
 		if len(via) > maxRedirects {
 			return deployment.Reject(deployment.CodeURLInvalid, atURL, "url redirects more than %d times", maxRedirects)
 		}
+		elsewhere := func(r *http.Request) bool { return r.URL.Scheme != u.Scheme || !strings.EqualFold(r.URL.Host, u.Host) }
+		if elsewhere(next) || slices.ContainsFunc(via, elsewhere) { // who comes back was told by another one where to go
+			next.Header.Del("Authorization")
+		}
 		return nil
 	}}
 }
 
-// get asks for the url and returns the body of a 200 answer. The body fails
-// when it is silent for as long as stall.
-func get(ctx context.Context, client *http.Client, u *url.URL, stall time.Duration) (io.ReadCloser, int64, error) {
+// get asks for the url, with the authorization if there is one, and returns the
+// body of a 200 answer. The body fails when it is silent for as long as stall.
+func get(ctx context.Context, client *http.Client, u *url.URL, authorization string, stall time.Duration) (io.ReadCloser, int64, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, 0, errors.New("request cannot be made")
 	}
 	request.Header.Set("Accept-Encoding", "identity") // the digest is that of the bytes as they are
+	if authorization != "" {
+		request.Header.Set("Authorization", authorization)
+	}
 	body, err := outbound.Do(client, request, stall)
 	if err != nil {
 		return nil, 0, err

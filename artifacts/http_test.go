@@ -230,7 +230,7 @@ func TestSilentServerIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := source{name: "silent", open: func(ctx context.Context) (body io.ReadCloser, size int64, err error) {
-		return get(ctx, store.client(u), u, 20*time.Millisecond)
+		return get(ctx, store.client(u), u, "", 20*time.Millisecond)
 	}}
 	err = store.fetch(t.Context(), digest(nil), 100, from, func(done, total int64) {})
 	wantTransient(t, err, "no bytes for 20ms", "after 5 of 100 bytes")

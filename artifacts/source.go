@@ -41,8 +41,8 @@ func (s *Store) source(a deployment.Artifact) (source, error) {
 	}
 	u, err := parseURL(a.URL)
 	switch inBucket := err == nil && isBucket(u); {
-	case a.CredentialsID != "" && !inBucket && (err == nil || a.Object != ""):
-		return source{}, deployment.Reject(deployment.CodeInvalidField, atAccess, "credentials are for s3, gs and azblob urls: expected none")
+	case a.CredentialsID != "" && (a.Object != "" || err == nil && u.Scheme == "file"):
+		return source{}, deployment.Reject(deployment.CodeInvalidField, atAccess, "credentials are for s3, gs, azblob, https and http urls: expected none")
 	case a.Object != "":
 		return s.object(a.Object), nil
 	case err != nil:
@@ -52,7 +52,7 @@ func (s *Store) source(a deployment.Artifact) (source, error) {
 	case inBucket:
 		return s.bucket(a), nil
 	case u.Scheme != "file":
-		return s.http(u), nil
+		return s.http(u, a.CredentialsID), nil
 	}
 	if !s.AllowFileURLs {
 		return source{}, deployment.Reject(deployment.CodeURLNotAllowed, atURL, "file urls are not allowed here: use http, https or the object store")
@@ -87,10 +87,19 @@ func (s *Store) bucket(a deployment.Artifact) source {
 		case errors.Is(err, fs.ErrPermission):
 			code = deployment.CodeArtifactForbidden
 		case !errors.Is(err, fs.ErrInvalid):
-			return body, size, err
+			return body, size, atCredentials(err)
 		}
 		return nil, 0, deployment.Reject(code, at, "%s", err)
 	}}
+}
+
+// atCredentials is err of what finds credentials, with the place in a command
+// that names them here.
+func atCredentials(err error) error {
+	if r, ok := errors.AsType[*deployment.Rejection](err); ok {
+		return deployment.Reject(r.Code, atAccess, "%s", r.Message)
+	}
+	return err
 }
 
 // isBucket reports whether the url names an object in a bucket.

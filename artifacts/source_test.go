@@ -37,6 +37,9 @@ func TestPinRefusesWrongDeclarations(t *testing.T) {
 		{"neither", func(a *deployment.Artifact) { a.URL = "" }, deployment.CodeInvalidField, "model.artifact", nil},
 		{"both", func(a *deployment.Artifact) { a.Object = "m" }, deployment.CodeInvalidField, "model.artifact", nil},
 		{"digest", func(a *deployment.Artifact) { a.Digest = "sha256:../../m" }, deployment.CodeInvalidField, "model.artifact.digest", nil},
+		{"credentials for a file", func(a *deployment.Artifact) { a.URL, a.CredentialsID = "file:///m", "team-a" }, deployment.CodeInvalidField, "model.artifact.credentialsId", []string{"expected none"}},
+		{"credentials for an object", func(a *deployment.Artifact) { a.URL, a.Object, a.CredentialsID = "", "m", "team-a" }, deployment.CodeInvalidField, "model.artifact.credentialsId", []string{"expected none"}},
+		{"credentials that nobody has", func(a *deployment.Artifact) { a.CredentialsID = "team-a" }, deployment.CodeCredentialsMissing, "model.artifact.credentialsId", []string{`"team-a"`}},
 		{"size", func(a *deployment.Artifact) { a.Size = 0 }, deployment.CodeInvalidField, "model.artifact.size", nil},
 		{"over the limit", func(a *deployment.Artifact) { a.Size = 8<<20 + 1 }, deployment.CodeArtifactTooLarge, "model.artifact.size", []string{"8388609", "8388608"}},
 	} {

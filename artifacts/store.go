@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -40,6 +41,14 @@ type Buckets interface {
 	Read(ctx context.Context, url, credentialsID string) (body io.ReadCloser, size int64, err error)
 }
 
+// Credentials says what to send to an http server as the Authorization of a
+// request, by the id of credentials. What is wrong with them, or with sending
+// them there, is a *deployment.Rejection; every other error may pass. None holds a
+// secret.
+type Credentials interface {
+	Authorization(ctx context.Context, id string, to *url.URL) (string, error)
+}
+
 // Store keeps artifacts under their digest: in Objects for every machine and as
 // files in Dir for this one. Several Stores, also of several processes, may
 // share one Dir. The zero values of the optional fields are usable; a Store must
@@ -51,6 +60,7 @@ type Store struct {
 	AllowFileURLs bool            // whether file:// may be named as a source
 	HTTP          *http.Transport // fetches http and https; nil: one with a connect and a response-header timeout
 	Buckets       Buckets         // fetches from the object stores of others; nil: such urls are refused
+	Credentials   Credentials     // for http and https; nil: there are none
 
 	AllowPrivateRedirects bool // whether a server may redirect to a private address
 

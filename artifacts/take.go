@@ -17,12 +17,12 @@ import (
 // Take makes ours what is at the url now, whatever that is: a contract names
 // files without their digest (deeploy.md D27). The artifact that it returns is
 // our copy, which nobody can change any more. Besides the urls that Pin takes,
-// objects://artifacts/name is an object of Objects.
+// objects://artifacts/name is an object of Objects. credentialsID may be "".
 //
 // What cannot be had or is not allowed is a *deployment.Rejection. Every other
 // error may pass when it is tried again. progress may be nil.
-func (s *Store) Take(ctx context.Context, at string, progress func(done, total int64)) (deployment.Artifact, error) {
-	from, err := s.at(at)
+func (s *Store) Take(ctx context.Context, at, credentialsID string, progress func(done, total int64)) (deployment.Artifact, error) {
+	from, err := s.at(at, credentialsID)
 	if err != nil {
 		return deployment.Artifact{}, err
 	}
@@ -36,15 +36,18 @@ func (s *Store) Keep(ctx context.Context, name string, open func(context.Context
 }
 
 // at is the source that a url names.
-func (s *Store) at(text string) (source, error) {
+func (s *Store) at(text, credentialsID string) (source, error) {
 	if name, ok := strings.CutPrefix(text, objectsURL); ok {
+		if credentialsID != "" {
+			return source{}, deployment.Reject(deployment.CodeInvalidField, atAccess, "credentials are for s3, gs, azblob, https and http urls: expected none")
+		}
 		name, err := url.PathUnescape(name)
 		if err != nil || name == "" {
 			return source{}, deployment.Reject(deployment.CodeURLInvalid, atURL, "url names no object: expected %sname", objectsURL)
 		}
 		return s.object(name), nil
 	}
-	return s.source(deployment.Artifact{URL: text, Digest: deployment.DigestOf(make([]byte, sha256.Size)), Size: 1})
+	return s.source(deployment.Artifact{URL: text, CredentialsID: credentialsID, Digest: deployment.DigestOf(make([]byte, sha256.Size)), Size: 1})
 }
 
 // objectsURL is how the objects of Objects are named by a url.

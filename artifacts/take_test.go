@@ -32,7 +32,7 @@ func TestTakeKeepsWhatIsThereNow(t *testing.T) {
 			s, o := newStore(t)
 			o.held["churn/v1 a.ubj"] = content
 			var told int64
-			a, err := s.Take(t.Context(), url, func(done, _ int64) { told = done })
+			a, err := s.Take(t.Context(), url, "", func(done, _ int64) { told = done })
 			want := deployment.Artifact{Object: ObjectName(digest(content)), Digest: digest(content), Size: int64(len(content))}
 			if err != nil || a != want || told != want.Size {
 				t.Fatalf("got %+v after %d bytes, %v, want %+v", a, told, err, want)
@@ -68,7 +68,7 @@ func TestTakeRefuses(t *testing.T) {
 		t.Run(url, func(t *testing.T) {
 			t.Parallel()
 			s, o := newStore(t)
-			_, err := s.Take(t.Context(), url, nil)
+			_, err := s.Take(t.Context(), url, "", nil)
 			wantRefusal(t, s, o, err, want)
 		})
 	}

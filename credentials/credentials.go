@@ -4,16 +4,14 @@
 package credentials
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/slipway-ml/slipway/deployment"
@@ -23,29 +21,8 @@ import (
 type Finder struct {
 	Environment map[string]string // SLIPWAY_CREDENTIAL_<ID>: the id in capitals, with underscores for all but letters and digits
 	Dir         string            // of files, as an orchestrator mounts secrets: a file <id>, or a folder <id> of files; "": none
+	Settings    []string          // names of what secrets may hold for object stores: bucket.Members
 }
-
-// Secret is what is kept under an id. It says of itself only that it is hidden.
-type Secret struct {
-	User     string // may be empty
-	Password string // a password or token
-	Key      []byte // a private key in PEM or OpenSSH form
-	Phrase   []byte // that protects the key, if any
-}
-
-const hidden = "(hidden)"
-
-// String hides the secret.
-func (Secret) String() string { return hidden }
-
-// GoString hides the secret.
-func (Secret) GoString() string { return hidden }
-
-// LogValue hides the secret.
-func (Secret) LogValue() slog.Value { return slog.StringValue(hidden) }
-
-// MarshalText hides the secret, in JSON too.
-func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 
 // Prefix is what the names of variables that hold secrets begin with.
 const Prefix = "SLIPWAY_CREDENTIAL_"
@@ -67,7 +44,7 @@ func (f *Finder) Find(_ context.Context, id string) (Secret, error) {
 		return Secret{}, deployment.Reject(deployment.CodeInvalidField, atID, "expected an id of letters, digits, dots, dashes and underscores")
 	}
 	if text := f.Environment[Variable(id)]; text != "" {
-		return read(id, []byte(text))
+		return f.read(id, []byte(text))
 	}
 	if f.Dir != "" {
 		secret, err := f.file(id)
@@ -101,79 +78,40 @@ func (f *Finder) file(id string) (Secret, error) {
 		return Secret{}, withoutPath(id, err)
 	}
 	if info.IsDir() {
-		return folder(id, name)
+		return f.folder(id, name)
 	}
 	text, err := readFile(id, name)
 	if err != nil {
 		return Secret{}, err
 	}
-	return read(id, text)
+	return f.read(id, text)
 }
 
 // folder is the secret whose members are files, in Kubernetes' names for them.
-func folder(id, dir string) (s Secret, err error) {
-	var user, password []byte
-	for _, member := range []struct {
-		name string
-		into *[]byte
-	}{
-		{"username", &user},
-		{"password", &password},
-		{"token", &password},
-		{"ssh-privatekey", &s.Key},
-		{"passphrase", &s.Phrase},
-	} {
-		text, err := readFile(id, filepath.Join(dir, member.name))
+func (f *Finder) folder(id, dir string) (s Secret, err error) {
+	members := map[string]string{}
+	for _, name := range slices.Concat([]string{"username", "password", "token", "ssh-privatekey", "passphrase", "host"}, f.Settings) {
+		text, err := readFile(id, filepath.Join(dir, name))
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
 			return Secret{}, err
 		default:
-			*member.into = text
+			members[name] = string(text)
 		}
 	}
-	s.User, s.Password, s.Phrase = line(user), line(password), []byte(line(s.Phrase))
-	return s, s.check(id)
-}
-
-// read is the secret that a text says: an object with user, password, token, key
-// and passphrase; or a private key; or else a token.
-func read(id string, text []byte) (s Secret, err error) {
-	trimmed := bytes.TrimSpace(text)
-	switch {
-	case bytes.HasPrefix(trimmed, []byte("{")):
-		var members struct{ User, Password, Token, Key, Passphrase string }
-		decoder := json.NewDecoder(bytes.NewReader(trimmed))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&members); err != nil { // its message may quote the secret
-			return Secret{}, invalid(id, "expected a JSON object of texts with user, password, token, key and passphrase")
+	for mounted, name := range map[string]string{"username": "user", "ssh-privatekey": "key"} {
+		if text, ok := members[mounted]; ok {
+			members[name] = text
+			delete(members, mounted)
 		}
-		s = Secret{User: members.User, Password: members.Password + members.Token, Key: []byte(members.Key), Phrase: []byte(members.Passphrase)}
-		if members.Password != "" && members.Token != "" {
-			return Secret{}, invalid(id, "expected a password or a token, got both")
-		}
-	case bytes.HasPrefix(trimmed, []byte("-----BEGIN ")):
-		s.Key = append(trimmed, '\n')
-	default:
-		s.Password = line(text)
 	}
-	return s, s.check(id)
-}
-
-// check refuses a secret that says nothing.
-func (s Secret) check(id string) error {
-	if s.Password == "" && len(s.Key) == 0 {
-		return invalid(id, "expected a password, a token or a private key")
-	}
-	return nil
+	return f.secret(id, members)
 }
 
 func invalid(id, message string) error {
 	return deployment.Reject(deployment.CodeCredentialsInvalid, atID, "credentials %q: %s", id, message)
 }
-
-// line is a text without the line feed that editors put at its end.
-func line(text []byte) string { return strings.TrimRight(string(text), "\r\n") }
 
 func readFile(id, name string) ([]byte, error) {
 	info, err := os.Stat(name)

@@ -36,8 +36,6 @@ func unsupported(at contract.Path, c contract.Contract, types contract.Types) (f
 		add("source.modelType", "models of type %s cannot be served here: expected %s", types.Model, names(formats()))
 	} else if kind := c.Model.Kind(); kind != contract.KindFile && kind != contract.KindBlob {
 		add(reference(at, "model", string(kind)), "models from %s cannot be fetched: expected a file in the repository or a blob", kind)
-	} else if kind == contract.KindBlob && c.Model.Reference.Blob.CredentialsID != "" {
-		add(reference(at, "model", "blob.credentialsId"), "blobs that need credentials cannot be fetched: expected one that needs none, or the file in the repository")
 	}
 	if types.Explainer != contract.NoExplainer {
 		add("source.explainerType", "explainers are not run here: expected explainerType %s, which leaves the one of the contract alone", contract.NoExplainer)
@@ -99,9 +97,15 @@ func (c *Contracts) artifact(ctx context.Context, repository fs.FS, d described,
 	if f := d.contract.Model.File; f != nil {
 		a, err = c.Artifacts.Keep(ctx, f.Name, open(repository, f.Name), quarters(progress))
 	} else {
-		a, err = c.Artifacts.Take(ctx, d.contract.Model.Reference.Blob.URL, quarters(progress))
+		blob := d.contract.Model.Reference.Blob
+		a, err = c.Artifacts.Take(ctx, blob.URL, blob.CredentialsID, quarters(progress))
 	}
-	return a, relocate(err, func(string) string { return d.file() })
+	return a, relocate(err, func(at string) string {
+		if at == "model.artifact.credentialsId" {
+			return reference(d.at, "model", "blob.credentialsId")
+		}
+		return d.file()
+	})
 }
 
 // file is where the contract says which file the model is.

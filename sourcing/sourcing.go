@@ -31,14 +31,15 @@ type Repositories interface {
 	Open(ctx context.Context, s git.Source) (*git.Snapshot, error)
 }
 
-// Credentials finds secrets by their id; *credentials.Finder is one.
+// Credentials finds secrets by their id, for the server of a url;
+// *credentials.Finder is one.
 type Credentials interface {
-	Find(ctx context.Context, id string) (credentials.Secret, error)
+	For(ctx context.Context, id, url string) (credentials.Secret, error)
 }
 
 // Artifacts makes files ours; *artifacts.Store is one.
 type Artifacts interface {
-	Take(ctx context.Context, url string, progress func(done, total int64)) (deployment.Artifact, error)
+	Take(ctx context.Context, url, credentialsID string, progress func(done, total int64)) (deployment.Artifact, error)
 	Keep(ctx context.Context, name string, open func(context.Context) (io.ReadCloser, int64, error), progress func(done, total int64)) (deployment.Artifact, error)
 	Open(ctx context.Context, d deployment.Digest, size int64) (path string, err error)
 }
@@ -145,7 +146,7 @@ func (c *Contracts) source(ctx context.Context, s deployment.Source) (git.Source
 	if s.CredentialsID == "" {
 		return out, nil
 	}
-	secret, err := c.Credentials.Find(ctx, s.CredentialsID)
+	secret, err := c.Credentials.For(ctx, s.CredentialsID, s.URL)
 	if err != nil {
 		return out, err
 	}

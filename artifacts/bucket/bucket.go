@@ -49,7 +49,7 @@ func refuse(kind error, format string, args ...any) error {
 type Bucket struct {
 	Key string // what the url names in the bucket: an object, a prefix, or ""
 
-	name    string // for messages: s3://models
+	name    string // for messages: s3://models, and with which credentials
 	dialect dialect
 	client  *http.Client
 	stall   time.Duration

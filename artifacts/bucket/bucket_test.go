@@ -36,9 +36,9 @@ func TestRead(t *testing.T) {
 			t.Parallel()
 			p := start(t)
 			for _, name := range []string{"model.ubj", "a/b/model.ubj", "ä b/100%+1~(x)&=,;:@$'!*.ubj"} {
-				p.put(name, []byte("content of "+name))
+				p.Put(name, []byte("content of "+name))
 				escaped := strings.NewReplacer("%", "%25", " ", "%20").Replace(name)
-				got, size, err := read(t.Context(), p.buckets(nil), p.url(escaped))
+				got, size, err := read(t.Context(), p.buckets(nil), p.URL(escaped))
 				if want := "content of " + name; got != want || size != int64(len(want)) || err != nil {
 					t.Errorf("%s: got %q of %d bytes, %v, want %q", name, got, size, err, want)
 				}
@@ -56,10 +56,10 @@ func TestListIsWholeAndBounded(t *testing.T) {
 			var want []string
 			for i := range 2*maxPage + 50 {
 				name := fmt.Sprintf("many/%04d &+.json", i)
-				p.put(name, []byte("12345"))
+				p.Put(name, []byte("12345"))
 				want = append(want, name)
 			}
-			p.put("manyother", nil)
+			p.Put("manyother", nil)
 			b := p.open(t, "many/")
 			listed, err := b.List(t.Context(), b.Key, 10_000)
 			if err != nil {
@@ -95,9 +95,9 @@ func TestContractBelowAPrefix(t *testing.T) {
 			t.Parallel()
 			p := start(t)
 			reference := `{"reference":{"blob":{"url":"s3://b/model"}}}`
-			p.put("churn/model/reference.json", []byte(reference))
-			p.put("churn/metadata.json", []byte(`{"problemType":"classification"}`))
-			p.put("churn/explainer/reference.json", []byte(reference))
+			p.Put("churn/model/reference.json", []byte(reference))
+			p.Put("churn/metadata.json", []byte(`{"problemType":"classification"}`))
+			p.Put("churn/explainer/reference.json", []byte(reference))
 			b := p.open(t, "churn/")
 			files, err := contract.OpenPrefix(t.Context(), b, b.Key)
 			if err != nil {
@@ -107,7 +107,7 @@ func TestContractBelowAPrefix(t *testing.T) {
 			if err != nil || got.Model.Reference.Blob.URL != "s3://b/model" {
 				t.Fatalf("got %+v, %v", got, err)
 			}
-			p.put("churn/metadata.json", []byte(`{"problemType":"regression...."}`))
+			p.Put("churn/metadata.json", []byte(`{"problemType":"regression...."}`))
 			if _, err = fs.ReadFile(files, "metadata.json"); !errors.Is(err, contract.ErrChanged) && !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("replaced file: got %v, want that it has changed or is gone", err)
 			}
@@ -124,26 +124,26 @@ func TestRefusals(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)
-			p.put("model.ubj", []byte("x"))
-			other := strings.Replace(p.url("model.ubj"), "//models/", "//others/", 1)
+			p.Put("model.ubj", []byte("x"))
+			other := strings.Replace(p.URL("model.ubj"), "//models/", "//others/", 1)
 			for _, test := range []struct {
 				name string
 				url  string
 				take map[string]string
 				kind error
 			}{
-				{"no object", p.url("gone.ubj"), nil, fs.ErrNotExist},
+				{"no object", p.URL("gone.ubj"), nil, fs.ErrNotExist},
 				{"no bucket", other, nil, fs.ErrNotExist},
-				{"the bucket alone", p.url(""), nil, fs.ErrInvalid},
-				{"a query", p.url("model.ubj?versionId=1"), nil, fs.ErrInvalid},
-				{"a signature", p.url("model.ubj?X-Amz-Signature=s3cret"), nil, fs.ErrInvalid},
-				{"a user", p.scheme + "://ann:s3cret@models/model.ubj", nil, fs.ErrInvalid},
-				{"a way up", p.url("../others/model.ubj"), nil, fs.ErrInvalid},
-				{"an escaped way up", p.url("%2e%2e/model.ubj"), nil, fs.ErrInvalid},
-				{"a port", p.scheme + "://models:80/model.ubj", nil, fs.ErrInvalid},
-				{"a host", p.scheme + "://evil.example.%2f/model.ubj", nil, fs.ErrInvalid},
-				{"capitals", p.scheme + "://Models/model.ubj", nil, fs.ErrInvalid},
-				{"a control character", p.url("model%0d%0a.ubj"), nil, fs.ErrInvalid},
+				{"the bucket alone", p.URL(""), nil, fs.ErrInvalid},
+				{"a query", p.URL("model.ubj?versionId=1"), nil, fs.ErrInvalid},
+				{"a signature", p.URL("model.ubj?X-Amz-Signature=s3cret"), nil, fs.ErrInvalid},
+				{"a user", p.Scheme + "://ann:s3cret@models/model.ubj", nil, fs.ErrInvalid},
+				{"a way up", p.URL("../others/model.ubj"), nil, fs.ErrInvalid},
+				{"an escaped way up", p.URL("%2e%2e/model.ubj"), nil, fs.ErrInvalid},
+				{"a port", p.Scheme + "://models:80/model.ubj", nil, fs.ErrInvalid},
+				{"a host", p.Scheme + "://evil.example.%2f/model.ubj", nil, fs.ErrInvalid},
+				{"capitals", p.Scheme + "://Models/model.ubj", nil, fs.ErrInvalid},
+				{"a control character", p.URL("model%0d%0a.ubj"), nil, fs.ErrInvalid},
 			} {
 				_, _, err := read(t.Context(), p.buckets(test.take), test.url)
 				refusal, ok := errors.AsType[*Refusal](err)
@@ -153,7 +153,7 @@ func TestRefusals(t *testing.T) {
 					t.Errorf("%s: it does not say why", test.name)
 				}
 			}
-			if _, _, err := read(t.Context(), p.buckets(p.wrong), p.url("model.ubj")); !errors.Is(err, fs.ErrPermission) && !errors.Is(err, artifacts.ErrCredentials) {
+			if _, _, err := read(t.Context(), p.buckets(p.Wrong), p.URL("model.ubj")); !errors.Is(err, fs.ErrPermission) && !errors.Is(err, artifacts.ErrCredentials) {
 				t.Errorf("wrong credentials: got %v, want a refusal", err)
 			}
 		})
@@ -166,13 +166,13 @@ func TestBucketThatListsButDoesNotRead(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)
-			p.put("churn/metadata.json", []byte(`{}`))
-			p.answer(func(w http.ResponseWriter, r *http.Request) {
+			p.Put("churn/metadata.json", []byte(`{}`))
+			p.Answer(func(w http.ResponseWriter, r *http.Request) {
 				if strings.Contains(r.URL.Path, "metadata.json") {
 					w.WriteHeader(http.StatusForbidden)
 					return
 				}
-				p.serve(w, r)
+				p.Serve(w, r)
 			})
 			b := p.open(t, "churn/")
 			files, err := contract.OpenPrefix(t.Context(), b, b.Key)
@@ -193,7 +193,7 @@ func TestTroubleMayPass(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)
-			p.put("model.ubj", []byte(strings.Repeat("x", 1000)))
+			p.Put("model.ubj", []byte(strings.Repeat("x", 1000)))
 			for name, trouble := range map[string]http.HandlerFunc{
 				"500": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
 				"503": func(w http.ResponseWriter, _ *http.Request) {
@@ -216,14 +216,14 @@ func TestTroubleMayPass(t *testing.T) {
 					panic(http.ErrAbortHandler)
 				},
 			} {
-				p.answer(func(w http.ResponseWriter, r *http.Request) {
+				p.Answer(func(w http.ResponseWriter, r *http.Request) {
 					if strings.HasSuffix(r.URL.Path, "/token") {
-						p.serve(w, r)
+						p.Serve(w, r)
 						return
 					}
 					trouble(w, r)
 				})
-				_, _, err := read(t.Context(), p.buckets(nil), p.url("model.ubj"))
+				_, _, err := read(t.Context(), p.buckets(nil), p.URL("model.ubj"))
 				if _, final := errors.AsType[*Refusal](err); err == nil || final {
 					t.Errorf("%s: got %v, want an error that may pass", name, err)
 				}
@@ -247,11 +247,11 @@ func TestAnswersThatAreNotLists(t *testing.T) {
 				"a page":     "<html>sign in</html>",
 				"nothing":    "",
 				"too much":   strings.Repeat(" ", maxPageBytes+1),
-				"goes round": map[string]string{"s3": "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>1</NextContinuationToken></ListBucketResult>", "gs": `{"nextPageToken":"1"}`, "azblob": "<EnumerationResults><NextMarker>1</NextMarker></EnumerationResults>"}[p.scheme],
+				"goes round": map[string]string{"s3": "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>1</NextContinuationToken></ListBucketResult>", "gs": `{"nextPageToken":"1"}`, "azblob": "<EnumerationResults><NextMarker>1</NextMarker></EnumerationResults>"}[p.Scheme],
 			} {
-				p.answer(func(w http.ResponseWriter, r *http.Request) {
+				p.Answer(func(w http.ResponseWriter, r *http.Request) {
 					if strings.HasSuffix(r.URL.Path, "/token") {
-						p.serve(w, r)
+						p.Serve(w, r)
 						return
 					}
 					_, _ = io.WriteString(w, answer)
@@ -265,10 +265,10 @@ func TestAnswersThatAreNotLists(t *testing.T) {
 }
 
 // silent answers with a first part of the body, then nothing until the client has gone.
-func silent(p *place) http.HandlerFunc {
+func silent(p place) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/token") {
-			p.serve(w, r)
+			p.Serve(w, r)
 			return
 		}
 		fmt.Fprint(w, "first")
@@ -283,9 +283,9 @@ func TestReadCanBeCancelled(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)
-			p.answer(silent(p))
+			p.Answer(silent(p))
 			ctx, cancel := context.WithCancelCause(t.Context())
-			body, _, err := p.buckets(nil).Read(ctx, p.url("model.ubj"), "")
+			body, _, err := p.buckets(nil).Read(ctx, p.URL("model.ubj"), "")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -297,7 +297,7 @@ func TestReadCanBeCancelled(t *testing.T) {
 			if _, err = io.ReadAll(body); err == nil || err.Error() != "fence moved" {
 				t.Errorf("got %v, want the cause", err)
 			}
-			if _, _, err = p.buckets(nil).Read(ctx, p.url("model.ubj"), ""); err == nil || !strings.HasSuffix(err.Error(), "fence moved") {
+			if _, _, err = p.buckets(nil).Read(ctx, p.URL("model.ubj"), ""); err == nil || !strings.HasSuffix(err.Error(), "fence moved") {
 				t.Errorf("got %v, want the cause", err)
 			}
 		})
@@ -310,7 +310,7 @@ func TestSilentStoreIsLeft(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)
-			p.answer(silent(p))
+			p.Answer(silent(p))
 			b := p.open(t, "model.ubj")
 			b.stall = 20 * time.Millisecond
 			body, _, err := b.Read(t.Context(), contract.Object{Name: b.Key})
@@ -338,15 +338,15 @@ func TestVariablesAreNamedOnce(t *testing.T) {
 func TestRegionIsLearnt(t *testing.T) {
 	t.Parallel()
 	p := startS3(t)
-	p.put("model.ubj", []byte("x"))
-	p.answer(func(w http.ResponseWriter, r *http.Request) {
+	p.Put("model.ubj", []byte("x"))
+	p.Answer(func(w http.ResponseWriter, r *http.Request) {
 		if !strings.Contains(r.Header.Get("Authorization"), "/eu-west-3/s3/") {
 			w.Header().Set("X-Amz-Bucket-Region", "eu-west-3")
 			w.WriteHeader(http.StatusBadRequest)
 			fmt.Fprint(w, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>")
 			return
 		}
-		p.serve(w, r)
+		p.Serve(w, r)
 	})
 	b := p.open(t, "model.ubj")
 	for range 2 {
@@ -356,15 +356,15 @@ func TestRegionIsLearnt(t *testing.T) {
 		}
 		_ = body.Close()
 	}
-	if got := p.asked.Load(); got != 3 {
+	if got := p.Asked.Load(); got != 3 {
 		t.Errorf("got %d requests, want 3", got)
 	}
-	p.answer(func(w http.ResponseWriter, _ *http.Request) {
+	p.Answer(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("X-Amz-Bucket-Region", "evil.example/")
 		w.WriteHeader(http.StatusBadRequest)
 	})
-	if _, _, err := b.Read(t.Context(), contract.Object{Name: b.Key}); err == nil || p.asked.Load() != 4 {
-		t.Errorf("got %v after %d requests, want an error after 4", err, p.asked.Load())
+	if _, _, err := b.Read(t.Context(), contract.Object{Name: b.Key}); err == nil || p.Asked.Load() != 4 {
+		t.Errorf("got %v after %d requests, want an error after 4", err, p.Asked.Load())
 	}
 }
 

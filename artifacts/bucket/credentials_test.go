@@ -2,7 +2,6 @@ package bucket
 
 import (
 	"bufio"
-	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -18,17 +17,23 @@ import (
 	"time"
 
 	"github.com/slipway-ml/slipway/artifacts"
+	"github.com/slipway-ml/slipway/artifacts/bucket/buckettest"
+	"github.com/slipway-ml/slipway/credentials"
+	"github.com/slipway-ml/slipway/deployment"
 )
 
-// kept are credentials by id, in memory.
-type kept map[string]map[string]string
-
-func (k kept) Secret(_ context.Context, id string) (map[string]string, error) {
-	values, ok := k[id]
-	if !ok {
-		return nil, fmt.Errorf("credentials %s: %w", id, fs.ErrNotExist)
+// kept are credentials by id, as the environment holds them.
+func kept(tb testing.TB, secrets map[string]map[string]string) *credentials.Finder {
+	tb.Helper()
+	f := &credentials.Finder{Environment: map[string]string{}, Settings: Members()}
+	for id, members := range secrets {
+		text, err := json.Marshal(members)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		f.Environment[credentials.Variable(id)] = string(text)
 	}
-	return values, nil
+	return f
 }
 
 // Credentials of an id are used instead of those of the environment, never with them.
@@ -38,23 +43,28 @@ func TestCredentialsByID(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)
-			p.put("model.ubj", []byte("x"))
+			p.Put("model.ubj", []byte("x"))
 			other := start(t)
 			b := other.buckets(nil)
-			b.Secrets = kept{"team-a": p.settings(p.server.URL), "empty": {}}
-			body, _, err := b.Read(t.Context(), p.url("model.ubj"), "team-a")
+			b.Credentials = kept(t, map[string]map[string]string{"team-a": p.Settings(p.Server.URL), "git": {"token": "s3cret"}})
+			body, _, err := b.Read(t.Context(), p.URL("model.ubj"), "team-a")
 			if err != nil {
 				t.Fatal(err)
 			}
 			_ = body.Close()
-			if _, _, err = b.Read(t.Context(), p.url("model.ubj"), "team-b"); !errors.Is(err, artifacts.ErrCredentials) || !strings.Contains(err.Error(), `"team-b"`) {
-				t.Errorf("unknown id: got %v, want a refusal that names it", err)
+			_, _, err = b.Read(t.Context(), p.URL("model.ubj"), "team-b")
+			if r, ok := errors.AsType[*deployment.Rejection](err); !ok || r.Code != deployment.CodeCredentialsMissing || !strings.Contains(err.Error(), `"team-b"`) {
+				t.Errorf("unknown id: got %v, want a rejection that names it", err)
 			}
-			b.Secrets = nil
-			if _, _, err = b.Read(t.Context(), p.url("model.ubj"), "team-a"); !errors.Is(err, artifacts.ErrCredentials) {
+			_, _, err = b.Read(t.Context(), p.URL("model.ubj"), "git")
+			if want := `credentials "git" hold nothing for ` + scheme + `: expected `; !errors.Is(err, artifacts.ErrCredentials) || !strings.HasPrefix(err.Error(), want) {
+				t.Errorf("credentials for something else: got %v, want %s", err, want)
+			}
+			b.Credentials = nil
+			if _, _, err = b.Read(t.Context(), p.URL("model.ubj"), "team-a"); !errors.Is(err, artifacts.ErrCredentials) {
 				t.Errorf("no credentials at all: got %v, want a refusal", err)
 			}
-			if got := other.asked.Load(); got != 0 {
+			if got := other.Asked.Load(); got != 0 {
 				t.Errorf("the server of the environment was asked %d times, want never", got)
 			}
 		})
@@ -74,8 +84,7 @@ func TestCredentialsThatAreNot(t *testing.T) {
 		{"s3://models/m", map[string]string{"AWS_REGION": "s3cret.evil.example/"}, "AWS_REGION"},
 		{"gs://models/m", map[string]string{"STORAGE_EMULATOR_HOST": "a b s3cret"}, "STORAGE_EMULATOR_HOST"},
 		{"gs://models/m", map[string]string{"GOOGLE_APPLICATION_CREDENTIALS_JSON": `{"type":"s3cret"}`}, "GOOGLE_APPLICATION_CREDENTIALS_JSON"},
-		{"gs://models/m", map[string]string{"GOOGLE_APPLICATION_CREDENTIALS": "/no/s3cret"}, "GOOGLE_APPLICATION_CREDENTIALS"},
-		{"azblob://models/m", nil, "AZURE_STORAGE_ACCOUNT"},
+		{"azblob://models/m", map[string]string{"AZURE_STORAGE_KEY": "s3cret"}, "AZURE_STORAGE_ACCOUNT"},
 		{"azblob://models/m", map[string]string{"AZURE_STORAGE_ACCOUNT": "s3cret.evil/"}, "AZURE_STORAGE_ACCOUNT"},
 		{"azblob://models/m", map[string]string{"AZURE_STORAGE_ACCOUNT": "models", "AZURE_STORAGE_KEY": "s3cret!"}, "base64"},
 		{"azblob://models/m", map[string]string{"AZURE_STORAGE_ACCOUNT": "models", "AZURE_STORAGE_SAS_TOKEN": "%zz=s3cret"}, "AZURE_STORAGE_SAS_TOKEN"},
@@ -83,48 +92,80 @@ func TestCredentialsThatAreNot(t *testing.T) {
 		{"azblob://models/m", map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "AccountName=models;DefaultEndpointsProtocol=s3cret"}, "AZURE_STORAGE_CONNECTION_STRING"},
 		{"azblob://models/m", map[string]string{"AZURE_STORAGE_ACCOUNT": "models", "AZURE_CLIENT_ID": "c", "AZURE_CLIENT_SECRET": "s3cret"}, "AZURE_TENANT_ID"},
 		{"azblob://models/m", map[string]string{"AZURE_STORAGE_ACCOUNT": "models", "AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t"}, "AZURE_FEDERATED_TOKEN_FILE"},
-		{"azblob://models/m", map[string]string{"AZURE_STORAGE_ACCOUNT": "models", "AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/no/s3cret"}, "AZURE_FEDERATED_TOKEN_FILE"},
 	} {
-		b := &Buckets{Secrets: kept{"id": test.settings}}
+		b := &Buckets{Credentials: kept(t, map[string]map[string]string{"id": test.settings})}
 		_, _, err := b.Read(t.Context(), test.url, "id")
-		if !errors.Is(err, artifacts.ErrCredentials) || !strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: got %v, want a refusal that says %q and no more", test.url, err, test.says)
+		if !errors.Is(err, artifacts.ErrCredentials) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), `"id"`) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v, want a refusal that says %q, the id and no more", test.url, err, test.says)
 		}
+	}
+	for url, settings := range map[string]map[string]string{ // files are for the environment to name
+		"gs://models/m":     {"GOOGLE_APPLICATION_CREDENTIALS": "/no/s3cret"},
+		"azblob://models/m": {"AZURE_STORAGE_ACCOUNT": "models", "AZURE_CLIENT_ID": "c", "AZURE_TENANT_ID": "t", "AZURE_FEDERATED_TOKEN_FILE": "/no/s3cret"},
+	} {
+		b := &Buckets{Environment: settings}
+		if _, _, err := b.Read(t.Context(), url, ""); !errors.Is(err, artifacts.ErrCredentials) || strings.Contains(err.Error(), "s3cret") {
+			t.Errorf("%s: got %v, want a refusal without the path", url, err)
+		}
+		b.Credentials = kept(t, map[string]map[string]string{"id": settings})
+		_, _, err := b.Read(t.Context(), url, "id")
+		if r, ok := errors.AsType[*deployment.Rejection](err); !ok || r.Code != deployment.CodeCredentialsInvalid {
+			t.Errorf("%s by id: got %v, want that such a member is not known", url, err)
+		}
+	}
+}
+
+// What may not be read says with which credentials.
+func TestForbiddenNamesTheCredentials(t *testing.T) {
+	t.Parallel()
+	for scheme, start := range places {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			p := start(t)
+			p.Put("model.ubj", []byte("x"))
+			spoiled := p.Settings(p.Server.URL)
+			maps.Copy(spoiled, p.Wrong)
+			b := &Buckets{Credentials: kept(t, map[string]map[string]string{"team-a": spoiled})}
+			_, _, err := b.Read(t.Context(), p.URL("model.ubj"), "team-a")
+			if !errors.Is(err, fs.ErrPermission) && !errors.Is(err, artifacts.ErrCredentials) || !strings.Contains(err.Error(), `"team-a"`) {
+				t.Errorf("got %v, want a refusal that names the credentials", err)
+			}
+		})
 	}
 }
 
 func TestOtherCredentialsOfAzure(t *testing.T) {
 	t.Parallel()
 	p := startAzure(t)
-	p.put("model.ubj", []byte("x"))
+	p.Put("model.ubj", []byte("x"))
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte("s3cret-assertion\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	endpoint := "BlobEndpoint=" + p.server.URL + "/models;"
-	client := map[string]string{"AZURE_STORAGE_CONNECTION_STRING": endpoint, "AZURE_CLIENT_ID": "client-1", "AZURE_TENANT_ID": "tenant-1", "AZURE_AUTHORITY_HOST": p.server.URL + "/"}
+	endpoint := "BlobEndpoint=" + p.Server.URL + "/models;"
+	client := map[string]string{"AZURE_STORAGE_CONNECTION_STRING": endpoint, "AZURE_CLIENT_ID": "client-1", "AZURE_TENANT_ID": "tenant-1", "AZURE_AUTHORITY_HOST": p.Server.URL + "/"}
 	with := func(name, value string) map[string]string {
 		c := maps.Clone(client)
 		c[name] = value
 		return c
 	}
 	for name, settings := range map[string]map[string]string{
-		"shared access signature": {"AZURE_STORAGE_CONNECTION_STRING": endpoint + "SharedAccessSignature=" + azureSAS},
+		"shared access signature": {"AZURE_STORAGE_CONNECTION_STRING": endpoint + "SharedAccessSignature=" + buckettest.AzureSAS},
 		"client secret":           with("AZURE_CLIENT_SECRET", "s3cret-of-client"),
 		"workload":                with("AZURE_FEDERATED_TOKEN_FILE", file),
 	} {
 		b := &Buckets{Environment: settings}
-		if got, _, err := read(t.Context(), b, p.url("model.ubj")); got != "x" || err != nil {
+		if got, _, err := read(t.Context(), b, p.URL("model.ubj")); got != "x" || err != nil {
 			t.Errorf("%s: got %q, %v", name, got, err)
 		}
 	}
 	b := &Buckets{Environment: with("AZURE_CLIENT_SECRET", "s3cret-wrong")}
-	if _, _, err := read(t.Context(), b, p.url("model.ubj")); !errors.Is(err, artifacts.ErrCredentials) || strings.Contains(err.Error(), "s3cret") {
+	if _, _, err := read(t.Context(), b, p.URL("model.ubj")); !errors.Is(err, artifacts.ErrCredentials) || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("wrong secret: got %v, want a refusal without it", err)
 	}
-	p.server.Close()
-	b = &Buckets{Environment: map[string]string{"AZURE_STORAGE_CONNECTION_STRING": endpoint + "SharedAccessSignature=" + azureSAS}}
-	if _, _, err := read(t.Context(), b, p.url("model.ubj")); err == nil || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "sig=") {
+	p.Server.Close()
+	b = &Buckets{Environment: map[string]string{"AZURE_STORAGE_CONNECTION_STRING": endpoint + "SharedAccessSignature=" + buckettest.AzureSAS}}
+	if _, _, err := read(t.Context(), b, p.URL("model.ubj")); err == nil || strings.Contains(err.Error(), "s3cret") || strings.Contains(err.Error(), "sig=") {
 		t.Errorf("server gone: got %v, want an error without the signature", err)
 	}
 }
@@ -172,17 +213,17 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 		t.Run(scheme, func(t *testing.T) {
 			t.Parallel()
 			p := start(t)
-			secrets := append([]string{"Authorization", "Signature=", "sig="}, p.secrets...)
-			for _, value := range p.settings("https://x") {
+			secrets := append([]string{"Authorization", "Signature=", "sig="}, p.Secrets...)
+			for _, value := range p.Settings("https://x") {
 				if len(value) > 20 {
 					secrets = append(secrets, value)
 				}
 			}
 			for _, status := range []int{200, 301, 307, 400, 401, 403, 404, 409, 412, 429, 500, 503} {
 				for _, tokens := range []bool{true, false} {
-					p.answer(func(w http.ResponseWriter, r *http.Request) {
+					p.Answer(func(w http.ResponseWriter, r *http.Request) {
 						if tokens && strings.HasSuffix(r.URL.Path, "/token") {
-							p.serve(w, r)
+							p.Serve(w, r)
 							return
 						}
 						echo := fmt.Sprint(r.Header, r.URL, r.PostForm)
@@ -192,7 +233,7 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 						fmt.Fprintf(w, `<Error><Code>%s</Code></Error>`, base64.StdEncoding.EncodeToString([]byte(echo)))
 						fmt.Fprintf(w, `{"error":{"errors":[{"reason":%q}]},"error_description":%q}`, echo, echo)
 					})
-					_, _, err := read(t.Context(), p.buckets(nil), p.url("model.ubj"))
+					_, _, err := read(t.Context(), p.buckets(nil), p.URL("model.ubj"))
 					_, listing := p.open(t, "").List(t.Context(), "", 10)
 					for _, secret := range secrets {
 						if text := fmt.Sprintf("%v %+v %v %+v", err, err, listing, listing); strings.Contains(text, secret) {
@@ -201,8 +242,8 @@ func TestNoErrorHoldsASecret(t *testing.T) {
 					}
 				}
 			}
-			p.server.Close()
-			_, _, err := read(t.Context(), p.buckets(nil), p.url("model.ubj"))
+			p.Server.Close()
+			_, _, err := read(t.Context(), p.buckets(nil), p.URL("model.ubj"))
 			if err == nil {
 				t.Fatal("a server that is gone was read")
 			}
@@ -221,9 +262,9 @@ func TestIdentityOfTheMachine(t *testing.T) { // not parallel: the libraries rea
 	cloud := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/role":
-			fmt.Fprintf(w, `{"AccessKeyId":%q,"SecretAccessKey":%q,"Token":"","Expiration":%q}`, s3ID, s3Secret, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
+			fmt.Fprintf(w, `{"AccessKeyId":%q,"SecretAccessKey":%q,"Token":"","Expiration":%q}`, buckettest.S3ID, buckettest.S3Secret, time.Now().Add(time.Hour).UTC().Format(time.RFC3339))
 		case strings.HasSuffix(r.URL.Path, "/service-accounts/default/token") && r.Header.Get("Metadata-Flavor") == "Google":
-			fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, gcsToken)
+			fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, buckettest.GCSToken)
 		default:
 			w.WriteHeader(http.StatusNotFound)
 		}
@@ -233,16 +274,16 @@ func TestIdentityOfTheMachine(t *testing.T) { // not parallel: the libraries rea
 	t.Setenv("GCE_METADATA_HOST", strings.TrimPrefix(cloud.URL, "http://"))
 
 	p := startS3(t)
-	p.put("model.ubj", []byte("x"))
-	settings := map[string]string{"AWS_ENDPOINT_URL": p.server.URL}
-	b := &Buckets{Environment: settings, Machine: true, Secrets: kept{"none": settings}}
-	if got, _, err := read(t.Context(), b, p.url("model.ubj")); got != "x" || err != nil {
+	p.Put("model.ubj", []byte("x"))
+	settings := map[string]string{"AWS_ENDPOINT_URL": p.Server.URL}
+	b := &Buckets{Environment: settings, Machine: true, Credentials: kept(t, map[string]map[string]string{"none": settings})}
+	if got, _, err := read(t.Context(), b, p.URL("model.ubj")); got != "x" || err != nil {
 		t.Errorf("S3: got %q, %v", got, err)
 	}
-	if _, _, err := b.Read(t.Context(), p.url("model.ubj"), "none"); !errors.Is(err, fs.ErrPermission) {
+	if _, _, err := b.Read(t.Context(), p.URL("model.ubj"), "none"); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("S3 with an id: got %v, want that it may not be read", err)
 	}
-	if _, _, err := read(t.Context(), &Buckets{Environment: settings}, p.url("model.ubj")); !errors.Is(err, fs.ErrPermission) {
+	if _, _, err := read(t.Context(), &Buckets{Environment: settings}, p.URL("model.ubj")); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("S3, not allowed: got %v, want that it may not be read", err)
 	}
 
@@ -250,7 +291,7 @@ func TestIdentityOfTheMachine(t *testing.T) { // not parallel: the libraries rea
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token, err := tokens.Token(); err != nil || token.AccessToken != gcsToken {
+	if token, err := tokens.Token(); err != nil || token.AccessToken != buckettest.GCSToken {
 		t.Errorf("Google: got %v, want the token of the machine", err)
 	}
 	if tokens, err := b.googleTokens(t.Context(), nil, false); tokens != nil || err != nil {

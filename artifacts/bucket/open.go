@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -17,14 +18,13 @@ import (
 
 	"github.com/slipway-ml/slipway/artifacts"
 	"github.com/slipway-ml/slipway/contract"
+	"github.com/slipway-ml/slipway/credentials"
 )
 
-// Secrets knows credentials by the id that a command or a contract names. The
-// values of an id have the names that the tools of the store read in the
-// environment (docs/operations.md). The error wraps fs.ErrNotExist when there is
-// no such id; every other error may pass. No error holds a value.
-type Secrets interface {
-	Secret(ctx context.Context, id string) (map[string]string, error)
+// Credentials finds secrets by the id that a command or a contract names;
+// *credentials.Finder is one. What it returns as an error is returned as it is.
+type Credentials interface {
+	Find(ctx context.Context, id string) (credentials.Secret, error)
 }
 
 // Buckets opens buckets. The zero value reads public ones. It must not be copied
@@ -32,7 +32,7 @@ type Secrets interface {
 type Buckets struct {
 	Environment map[string]string // used when no credentials are named: the variables that the tools of the stores read
 	Machine     bool              // whether the identity that the machine has from its cloud is used when Environment has no credentials
-	Secrets     Secrets           // credentials by id; nil: there are none
+	Credentials Credentials       // by id; nil: there are none
 	Transport   *http.Transport   // nil: one with a connect and a response-header timeout
 
 	once   sync.Once
@@ -49,7 +49,7 @@ type Source struct {
 	CredentialsID string // "": Environment
 }
 
-// Variables are what is read of the environment, and of the credentials of an id.
+// Variables are what is read of the environment.
 func Variables() []string {
 	return []string{
 		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_DEFAULT_REGION",
@@ -60,12 +60,33 @@ func Variables() []string {
 	}
 }
 
+// Members are what is read of the credentials of an id: the variables, but for
+// those that name a file of the machine, which is not for whoever writes secrets
+// to give away.
+func Members() []string {
+	return slices.DeleteFunc(Variables(), func(name string) bool {
+		return name == "GOOGLE_APPLICATION_CREDENTIALS" || name == "AZURE_FEDERATED_TOKEN_FILE"
+	})
+}
+
 // Schemes are those of the urls that name an object in a bucket.
 func Schemes() []string { return []string{"s3", "gs", "azblob"} }
 
 var (
 	plainCode  = regexp.MustCompile(`^[A-Za-z]{1,64}$`)
 	regionName = regexp.MustCompile(`^[a-z0-9-]{1,64}$`)
+
+	// What settings each kind of store has.
+	of = map[string]*regexp.Regexp{
+		"s3":     regexp.MustCompile(`^AWS_`),
+		"gs":     regexp.MustCompile(`^(GOOGLE|STORAGE)_`),
+		"azblob": regexp.MustCompile(`^AZURE_`),
+	}
+	expected = map[string]string{
+		"s3":     "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+		"gs":     "GOOGLE_APPLICATION_CREDENTIALS_JSON",
+		"azblob": "AZURE_STORAGE_ACCOUNT and AZURE_STORAGE_KEY, or AZURE_STORAGE_CONNECTION_STRING",
+	}
 
 	// What each kind of store allows as the name of a bucket. Some of it becomes
 	// the name of a host, so this is also what keeps a request with the store.
@@ -95,24 +116,34 @@ func (b *Buckets) Open(ctx context.Context, from Source) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
-	settings, err := b.settings(ctx, from.CredentialsID)
+	settings, err := b.settings(ctx, scheme, from.CredentialsID)
 	if err != nil {
 		return nil, err
 	}
-	var d dialect
+	d, err := b.dialect(ctx, scheme, name, from, settings)
+	about := scheme + "://" + name
+	if from.CredentialsID != "" {
+		about += fmt.Sprintf(" with the credentials %q", from.CredentialsID)
+	}
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return nil, refuse(refusal.Kind, "%s: %s", about, refusal.Why)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &Bucket{Key: key, name: about, dialect: d, client: b.http(), stall: stallTimeout}, nil
+}
+
+func (b *Buckets) dialect(ctx context.Context, scheme, name string, from Source, settings map[string]string) (dialect, error) {
 	own := from.CredentialsID == ""
 	switch scheme {
 	case "s3":
-		d, err = b.s3(name, from.Region, settings, own)
+		return b.s3(name, from.Region, settings, own)
 	case "gs":
-		d, err = b.gcs(ctx, name, settings, own)
+		return b.gcs(ctx, name, settings, own)
 	default:
-		d, err = b.azure(ctx, name, settings)
+		return b.azure(ctx, name, settings)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &Bucket{Key: key, name: scheme + "://" + name, dialect: d, client: b.http(), stall: stallTimeout}, nil
 }
 
 // parse takes a url apart. Its errors do not quote it.
@@ -139,18 +170,27 @@ func parse(from Source) (scheme, name, key string, err error) {
 
 // settings are those of the id, and those of the environment without one: never
 // both, so that credentials are sent nowhere but where their owner says.
-func (b *Buckets) settings(ctx context.Context, id string) (map[string]string, error) {
+func (b *Buckets) settings(ctx context.Context, scheme, id string) (map[string]string, error) {
 	if id == "" {
 		return b.Environment, nil
 	}
-	if b.Secrets == nil {
+	if b.Credentials == nil {
 		return nil, refuse(artifacts.ErrCredentials, "there are no credentials %q: none are set up here", id)
 	}
-	values, err := b.Secrets.Secret(ctx, id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, refuse(artifacts.ErrCredentials, "there are no credentials %q", id)
+	secret, err := b.Credentials.Find(ctx, id)
+	if err != nil {
+		return nil, err
 	}
-	return values, err
+	settings := map[string]string{}
+	for _, name := range Members() {
+		if value := secret.Settings[name]; value != "" && of[scheme].MatchString(name) {
+			settings[name] = value
+		}
+	}
+	if len(settings) == 0 {
+		return nil, refuse(artifacts.ErrCredentials, "credentials %q hold nothing for %s: expected %s", id, scheme, expected[scheme])
+	}
+	return settings, nil
 }
 
 // http is the client of all requests. It follows no redirect: a signature holds

@@ -44,10 +44,10 @@ func TestPinFromABucket(t *testing.T) {
 			t.Parallel()
 			p := start(t)
 			content := bytes.Repeat([]byte("model "), 100_000)
-			p.put("churn/model.ubj", content)
-			p.put("large.ubj", make([]byte, 5<<20))
+			p.Put("churn/model.ubj", content)
+			p.Put("large.ubj", make([]byte, 5<<20))
 			store := pinning(t, p.buckets(nil))
-			right := artifact(p.url("churn/model.ubj"), content)
+			right := artifact(p.URL("churn/model.ubj"), content)
 			for _, test := range []struct {
 				name   string
 				change func(a *deployment.Artifact)
@@ -55,14 +55,14 @@ func TestPinFromABucket(t *testing.T) {
 				at     string
 			}{
 				{"not there", func(a *deployment.Artifact) { a.URL += ".gone" }, deployment.CodeArtifactNotFound, "model.artifact.url"},
-				{"no object", func(a *deployment.Artifact) { a.URL = p.url("") }, deployment.CodeURLInvalid, "model.artifact.url"},
+				{"no object", func(a *deployment.Artifact) { a.URL = p.URL("") }, deployment.CodeURLInvalid, "model.artifact.url"},
 				{"a query", func(a *deployment.Artifact) { a.URL += "?x=1" }, deployment.CodeURLInvalid, "model.artifact.url"},
 				{"unknown credentials", func(a *deployment.Artifact) { a.CredentialsID = "team-a" }, deployment.CodeCredentialsMissing, "model.artifact.credentialsId"},
 				{"credentials of an object", func(a *deployment.Artifact) { a.URL, a.Object, a.CredentialsID = "", "x", "team-a" }, deployment.CodeInvalidField, "model.artifact.credentialsId"},
-				{"credentials of a server", func(a *deployment.Artifact) { a.URL, a.CredentialsID = "https://h/m", "team-a" }, deployment.CodeInvalidField, "model.artifact.credentialsId"},
+				{"credentials of a server", func(a *deployment.Artifact) { a.URL, a.CredentialsID = "https://h/m", "team-a" }, deployment.CodeCredentialsMissing, "model.artifact.credentialsId"},
 				{"other digest", func(a *deployment.Artifact) { a.Digest = artifact("", nil).Digest }, deployment.CodeDigestMismatch, "model.artifact.digest"},
 				{"other size", func(a *deployment.Artifact) { a.Size++ }, deployment.CodeSizeMismatch, "model.artifact.size"},
-				{"really over the limit", func(a *deployment.Artifact) { a.URL = p.url("large.ubj") }, deployment.CodeArtifactTooLarge, "model.artifact.size"},
+				{"really over the limit", func(a *deployment.Artifact) { a.URL = p.URL("large.ubj") }, deployment.CodeArtifactTooLarge, "model.artifact.size"},
 			} {
 				a := right
 				test.change(&a)
@@ -72,9 +72,9 @@ func TestPinFromABucket(t *testing.T) {
 					t.Errorf("%s: got %v, want %s at %s", test.name, err, test.code, test.at)
 				}
 			}
-			p.answer(func(w http.ResponseWriter, r *http.Request) {
+			p.Answer(func(w http.ResponseWriter, r *http.Request) {
 				if strings.HasSuffix(r.URL.Path, "/token") {
-					p.serve(w, r)
+					p.Serve(w, r)
 					return
 				}
 				w.Header().Set("Content-Length", fmt.Sprint(len(content)))
@@ -86,7 +86,7 @@ func TestPinFromABucket(t *testing.T) {
 			if _, final := errors.AsType[*deployment.Rejection](err); err == nil || final || !strings.Contains(err.Error(), "after 1000 of 600000 bytes") {
 				t.Errorf("store that dies midway: got %v, want an error that may pass", err)
 			}
-			p.answer(p.serve)
+			p.Answer(p.Serve)
 			path, err := store.Pin(t.Context(), right, nil)
 			if err != nil {
 				t.Fatal(err)
@@ -115,10 +115,10 @@ func (e *endless) Read(p []byte) (int, error) {
 }
 
 // serveZeros answers object requests with so many bytes.
-func serveZeros(p *place, size int64) http.HandlerFunc {
+func serveZeros(p place, size int64) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasSuffix(r.URL.Path, "/token") {
-			p.serve(w, r)
+			p.Serve(w, r)
 			return
 		}
 		w.Header().Set("Content-Length", fmt.Sprint(size))
@@ -132,11 +132,11 @@ func TestMemoryIsBounded(t *testing.T) { // not parallel: it measures the whole 
 	sum := sha256.New()
 	_, _ = io.Copy(sum, &endless{size})
 	p := startS3(t)
-	p.answer(serveZeros(p, size))
+	p.Answer(serveZeros(p, size))
 	store := &artifacts.Store{Dir: t.TempDir(), Objects: nowhere{}, Buckets: p.buckets(nil)}
 	runtime.GC()
 	before, more := heap(), int64(0)
-	_, err := store.Pin(t.Context(), deployment.Artifact{URL: p.url("m"), Digest: deployment.DigestOf(sum.Sum(nil)), Size: size}, func(done, _ int64) {
+	_, err := store.Pin(t.Context(), deployment.Artifact{URL: p.URL("m"), Digest: deployment.DigestOf(sum.Sum(nil)), Size: size}, func(done, _ int64) {
 		more = max(more, heap()-before)
 	})
 	if err != nil || more > allowed {
@@ -156,9 +156,9 @@ func BenchmarkRead(b *testing.B) {
 	for scheme, start := range places {
 		b.Run(scheme, func(b *testing.B) {
 			p := start(b)
-			p.answer(serveZeros(p, size))
+			p.Answer(serveZeros(p, size))
 			buckets := p.buckets(nil)
-			a := deployment.Artifact{URL: p.url("m"), Digest: deployment.DigestOf(sum.Sum(nil)), Size: size}
+			a := deployment.Artifact{URL: p.URL("m"), Digest: deployment.DigestOf(sum.Sum(nil)), Size: size}
 			var fetching, copying time.Duration
 			var more int64
 			b.SetBytes(size)

@@ -37,23 +37,24 @@ var mayImport = map[string][]string{
 	"outbound":                {},
 	"artifacts":               {"deployment", "outbound"},
 	"artifacts/bucket": {
-		"artifacts", "contract", "outbound", "golang.org/x/oauth2",
+		"artifacts", "contract", "credentials", "outbound", "golang.org/x/oauth2",
 		"github.com/minio/minio-go/v7/pkg/credentials", "github.com/minio/minio-go/v7/pkg/s3utils", "github.com/minio/minio-go/v7/pkg/signer",
 	},
-	"contract":                 {"deployment"},
-	"contract/git":             {"contract", "deployment", "outbound", "github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
-	"credentials":              {"deployment"},
-	"contract/git/gittest":     {"github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
-	"sourcing":                 {"contract", "contract/git", "credentials", "deployment"},
-	"serving":                  {"deployment"},
-	"serving/predict":          {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/onnx", "serving/predict/xgboost", "github.com/prometheus/client_golang", "golang.org/x/sync"},
-	"serving/predict/lightgbm": {},
-	"serving/predict/onnx":     {},
-	"serving/predict/xgboost":  {},
-	"client":                   {"artifacts", "deployment", "events", "handlers", "jetstream", "serving", "worker", "github.com/nats-io/nats.go"},
-	"worker":                   {"deployment", "events", "handlers", "jetstream", "schemas", "golang.org/x/sync"},
-	"cmd/slipway":              {everything},
-	"cmd/eventdocs":            {"deployment", "events", "handlers", "jetstream", "schemas", "worker", "github.com/cloudevents/sdk-go/v2/event"},
+	"artifacts/bucket/buckettest": {"github.com/johannesboyne/gofakes3"},
+	"contract":                    {"deployment"},
+	"contract/git":                {"contract", "deployment", "outbound", "github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
+	"credentials":                 {"deployment"},
+	"contract/git/gittest":        {"github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
+	"sourcing":                    {"contract", "contract/git", "credentials", "deployment"},
+	"serving":                     {"deployment"},
+	"serving/predict":             {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/onnx", "serving/predict/xgboost", "github.com/prometheus/client_golang", "golang.org/x/sync"},
+	"serving/predict/lightgbm":    {},
+	"serving/predict/onnx":        {},
+	"serving/predict/xgboost":     {},
+	"client":                      {"artifacts", "deployment", "events", "handlers", "jetstream", "serving", "worker", "github.com/nats-io/nats.go"},
+	"worker":                      {"deployment", "events", "handlers", "jetstream", "schemas", "golang.org/x/sync"},
+	"cmd/slipway":                 {everything},
+	"cmd/eventdocs":               {"deployment", "events", "handlers", "jetstream", "schemas", "worker", "github.com/cloudevents/sdk-go/v2/event"},
 }
 
 // everything is what only a package that wires the others may import.
@@ -68,7 +69,7 @@ var neverNamed = []string{
 // notInBinary is what tests need and the binary must not carry.
 var notInBinary = []string{
 	"testing", "github.com/google/go-cmp", "github.com/rogpeppe/go-internal", "pgregory.net/rapid",
-	module + "/jetstream/jetstreamtest", module + "/contract/git/gittest",
+	module + "/jetstream/jetstreamtest", module + "/contract/git/gittest", module + "/artifacts/bucket/buckettest",
 }
 
 // listed is what these tests need of a package as `go list -json` prints it.

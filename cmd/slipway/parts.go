@@ -51,8 +51,13 @@ func newArtifacts(ctx context.Context, c Config, js natsjs.JetStream) (*artifact
 	return &artifacts.Store{
 		Dir: filepath.Join(c.DataDir, "artifacts"), Objects: objects,
 		Limit: c.MaxArtifactBytes, AllowFileURLs: c.AllowFileURLs, AllowPrivateRedirects: c.AllowPrivateRedirects,
-		Buckets: &bucket.Buckets{Environment: c.Buckets, Machine: c.MachineIdentity},
+		Buckets: &bucket.Buckets{Environment: c.Buckets, Machine: c.MachineIdentity, Credentials: c.finder()}, Credentials: c.finder(),
 	}, nil
+}
+
+// finder finds the secrets that commands and contracts name.
+func (c Config) finder() *credentials.Finder {
+	return &credentials.Finder{Environment: c.Credentials, Dir: c.CredentialsDir, Settings: bucket.Members()}
 }
 
 // repositories are those that may be named in commands.
@@ -83,7 +88,7 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 			Operations:  open[worker.OperationView](&b, jetstream.OperationsBucket),
 		},
 		Contracts: &sourcing.Contracts{
-			Repositories: c.repositories(), Credentials: &credentials.Finder{Environment: c.Credentials, Dir: c.CredentialsDir},
+			Repositories: c.repositories(), Credentials: c.finder(),
 			Artifacts: store, Load: predict.Inspect,
 		},
 		Target: &serving.Local{

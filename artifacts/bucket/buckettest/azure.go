@@ -1,36 +1,37 @@
-package bucket
+package buckettest
 
 import (
 	"encoding/base64"
 	"encoding/xml"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 )
 
+// What the server of Azure takes, beside its key.
 const (
-	azureSAS   = "sv=2021-12-02&sig=s3cret%2Bsignature"
+	AzureSAS   = "sv=2021-12-02&sig=s3cret%2Bsignature"
 	azureToken = "eyJ.s3cret.token"
 )
 
 var azureKey = base64.StdEncoding.EncodeToString([]byte("s3cret of the storage account"))
 
-// startAzure is the part of the blob service that is used here, as Microsoft
+// Azure is the part of the blob service that is used here, as Microsoft
 // documents it (List Blobs, Get Blob), and the server that gives tokens.
-// TestSharedKey holds the signature, which is calculated by the product here
-// too, against Microsoft's own library.
-func startAzure(tb testing.TB) *place {
+// It checks the signature by the rule as it is documented.
+func Azure(tb testing.TB) *Place {
 	tb.Helper()
 	held := &shelf{}
-	return start(tb, &place{
-		scheme: "azblob", put: held.put, serve: func(w http.ResponseWriter, r *http.Request) { serveAzure(w, r, held) },
-		settings: func(server string) map[string]string {
+	return start(tb, &Place{
+		Scheme: "azblob", Put: held.put, Serve: func(w http.ResponseWriter, r *http.Request) { serveAzure(w, r, held) },
+		Settings: func(server string) map[string]string {
 			return map[string]string{"AZURE_STORAGE_CONNECTION_STRING": "AccountName=models;AccountKey=" + azureKey + ";BlobEndpoint=" + server + "/models;"}
 		},
-		wrong:   map[string]string{"AZURE_STORAGE_CONNECTION_STRING": ""},
-		secrets: []string{azureKey, "s3cret"},
+		Wrong:   map[string]string{"AZURE_STORAGE_CONNECTION_STRING": ""},
+		Secrets: []string{azureKey, "s3cret"},
 	})
 }
 
@@ -55,7 +56,7 @@ func serveAzure(w http.ResponseWriter, r *http.Request, held *shelf) {
 	o, found := held.get(name)
 	etag := fmt.Sprintf(`"0x8D%d"`, o.version)
 	switch authorization := r.Header.Get("Authorization"); {
-	case authorization != "SharedKey models:"+sharedKey(r, "models", key) && authorization != "Bearer "+azureToken && query.Get("sig") != "s3cret+signature":
+	case authorization != "SharedKey models:"+sharedKey(r, key) && authorization != "Bearer "+azureToken && query.Get("sig") != "s3cret+signature":
 		fault(http.StatusForbidden, "AuthenticationFailed")
 	case r.Header.Get("X-Ms-Version") == "":
 		fault(http.StatusBadRequest, "MissingRequiredHeader")
@@ -83,4 +84,29 @@ func serveAzure(w http.ResponseWriter, r *http.Request, held *shelf) {
 		w.Header().Set("ETag", etag)
 		w.Write(o.content)
 	}
+}
+
+// sharedKey is the signature of a GET request for the account models (Authorize
+// with Shared Key, written down here a second time).
+func sharedKey(r *http.Request, key []byte) string {
+	lines := []string{r.Method}
+	for _, name := range []string{"Encoding", "Language", "Length", "MD5", "Type"} {
+		lines = append(lines, r.Header.Get("Content-"+name))
+	}
+	for _, name := range []string{"Date", "If-Modified-Since", "If-Match", "If-None-Match", "If-Unmodified-Since", "Range"} {
+		lines = append(lines, r.Header.Get(name))
+	}
+	var own, members []string
+	for name, values := range r.Header {
+		if lower := strings.ToLower(name); strings.HasPrefix(lower, "x-ms-") {
+			own = append(own, lower+":"+values[0])
+		}
+	}
+	for name, values := range r.URL.Query() {
+		members = append(members, strings.ToLower(name)+":"+values[0])
+	}
+	slices.Sort(own)
+	slices.Sort(members)
+	lines = slices.Concat(lines, own, []string{"/models" + r.URL.EscapedPath()}, members)
+	return base64.StdEncoding.EncodeToString(mac(key, strings.Join(lines, "\n")))
 }

@@ -1,4 +1,4 @@
-package bucket
+package buckettest
 
 import (
 	"bytes"
@@ -18,27 +18,28 @@ import (
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
 )
 
+// What the server of S3 takes.
 const (
-	s3ID     = "AKIASLIPWAYTEST"
-	s3Secret = "s3cret+of/the=bucket"
+	S3ID     = "AKIASLIPWAYTEST"
+	S3Secret = "s3cret+of/the=bucket"
 )
 
-// startS3 is gofakes3 behind a check of signatures, which it has not, and of the
+// S3 is gofakes3 behind a check of signatures, which it has not, and of the
 // entity tag that a request asks for, which it ignores.
-func startS3(tb testing.TB) *place {
+func S3(tb testing.TB) *Place {
 	tb.Helper()
 	backend := s3mem.New()
 	if err := backend.CreateBucket("models"); err != nil {
 		tb.Fatal(err)
 	}
 	fake := gofakes3.New(backend, gofakes3.WithTimeSkewLimit(0)).Server()
-	return start(tb, &place{
-		scheme: "s3", secrets: []string{s3Secret, "wrong"},
-		settings: func(server string) map[string]string {
-			return map[string]string{"AWS_ENDPOINT_URL_S3": server, "AWS_ACCESS_KEY_ID": s3ID, "AWS_SECRET_ACCESS_KEY": s3Secret, "AWS_REGION": "eu-central-1"}
+	return start(tb, &Place{
+		Scheme: "s3", Secrets: []string{S3Secret, "wrong"},
+		Settings: func(server string) map[string]string {
+			return map[string]string{"AWS_ENDPOINT_URL_S3": server, "AWS_ACCESS_KEY_ID": S3ID, "AWS_SECRET_ACCESS_KEY": S3Secret, "AWS_REGION": "eu-central-1"}
 		},
-		wrong: map[string]string{"AWS_SECRET_ACCESS_KEY": "wrong"},
-		put: func(name string, content []byte) {
+		Wrong: map[string]string{"AWS_SECRET_ACCESS_KEY": "wrong"},
+		Put: func(name string, content []byte) {
 			u := url.URL{Path: "/models/" + name}
 			w, r := httptest.NewRecorder(), httptest.NewRequestWithContext(tb.Context(), http.MethodPut, u.String(), bytes.NewReader(content))
 			r.Header.Set("Content-Length", strconv.Itoa(len(content)))
@@ -47,7 +48,7 @@ func startS3(tb testing.TB) *place {
 				tb.Errorf("put %s: %d %s", name, w.Code, w.Body)
 			}
 		},
-		serve: func(w http.ResponseWriter, r *http.Request) {
+		Serve: func(w http.ResponseWriter, r *http.Request) {
 			if why := s3Fault(r); why != "" {
 				w.WriteHeader(http.StatusForbidden)
 				fmt.Fprintf(w, "<Error><Code>SignatureDoesNotMatch</Code><Message>%s</Message></Error>", why)
@@ -79,7 +80,7 @@ func s3Fault(r *http.Request) string {
 		parts[name] = value
 	}
 	id, scope, _ := strings.Cut(parts["Credential"], "/")
-	if scheme != "AWS4-HMAC-SHA256" || id != s3ID {
+	if scheme != "AWS4-HMAC-SHA256" || id != S3ID {
 		return "no such access key"
 	}
 	query := r.URL.Query()
@@ -101,7 +102,7 @@ func s3Fault(r *http.Request) string {
 	lines = append(lines, "", parts["SignedHeaders"], r.Header.Get("X-Amz-Content-Sha256"))
 	sum := sha256.Sum256([]byte(strings.Join(lines, "\n")))
 	text := strings.Join([]string{scheme, r.Header.Get("X-Amz-Date"), scope, hex.EncodeToString(sum[:])}, "\n")
-	key := []byte("AWS4" + s3Secret)
+	key := []byte("AWS4" + S3Secret)
 	for part := range strings.SplitSeq(scope, "/") {
 		key = mac(key, part)
 	}

@@ -1,4 +1,4 @@
-package bucket
+package buckettest
 
 import (
 	"crypto"
@@ -26,12 +26,13 @@ var serviceKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return key
 })
 
-const gcsToken = "ya29.s3cret-token"
+// GCSToken is what the server of Google gives to the service account.
+const GCSToken = "ya29.s3cret-token"
 
-// startGCS is the part of the JSON API that is used here, as Google documents it
+// GCS is the part of the JSON API that is used here, as Google documents it
 // (objects.list, objects.get with alt=media and generation), and the server that
 // gives tokens for assertions that the service account has signed.
-func startGCS(tb testing.TB) *place {
+func GCS(tb testing.TB) *Place {
 	tb.Helper()
 	held := &shelf{}
 	der, err := x509.MarshalPKCS8PrivateKey(serviceKey())
@@ -48,11 +49,11 @@ func startGCS(tb testing.TB) *place {
 		}
 		return map[string]string{"STORAGE_EMULATOR_HOST": server, "GOOGLE_APPLICATION_CREDENTIALS_JSON": string(key)}
 	}
-	return start(tb, &place{
-		scheme: "gs", settings: settings, put: held.put,
-		wrong:   map[string]string{"GOOGLE_APPLICATION_CREDENTIALS_JSON": ""},
-		secrets: []string{gcsToken, "PRIVATE KEY", private[40:80]},
-		serve:   func(w http.ResponseWriter, r *http.Request) { serveGCS(w, r, held) },
+	return start(tb, &Place{
+		Scheme: "gs", Settings: settings, Put: held.put,
+		Wrong:   map[string]string{"GOOGLE_APPLICATION_CREDENTIALS_JSON": ""},
+		Secrets: []string{GCSToken, "PRIVATE KEY", private[40:80]},
+		Serve:   func(w http.ResponseWriter, r *http.Request) { serveGCS(w, r, held) },
 	})
 }
 
@@ -63,7 +64,7 @@ func serveGCS(w http.ResponseWriter, r *http.Request, held *shelf) {
 			return
 		}
 		w.Header().Set("Content-Type", "application/json")
-		fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, gcsToken)
+		fmt.Fprintf(w, `{"access_token":%q,"token_type":"Bearer","expires_in":3600}`, GCSToken)
 		return
 	}
 	fault := func(status int, reason string) {
@@ -75,7 +76,7 @@ func serveGCS(w http.ResponseWriter, r *http.Request, held *shelf) {
 	name := strings.TrimPrefix(r.URL.Path, "/storage/v1/b/models/o/")
 	o, found := held.get(name)
 	switch {
-	case r.Header.Get("Authorization") != "Bearer "+gcsToken:
+	case r.Header.Get("Authorization") != "Bearer "+GCSToken:
 		fault(http.StatusUnauthorized, "required")
 	case ok && escaped == "":
 		most, _ := strconv.Atoi(query.Get("maxResults"))
