@@ -36,13 +36,7 @@ func (p Pending) refused(r *deployment.Rejection) *Error {
 }
 
 func refused(op, name string, r *deployment.Rejection) *Error {
-	failure := worker.Failure{Code: r.Code, Class: r.Class, Message: r.Message, Findings: r.Findings}
-	for _, finding := range r.Findings {
-		if finding.Path != "" {
-			failure.Errors = map[string]string{finding.Path: finding.Message}
-		}
-	}
-	return &Error{Op: op, Name: name, Outcome: events.Rejected, Failure: failure}
+	return &Error{Op: op, Name: name, Outcome: events.Rejected, Failure: *worker.Refusal(r)}
 }
 
 // UnknownOutcomeError says that a command has no outcome yet that is known here:

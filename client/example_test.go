@@ -187,7 +187,7 @@ func ExampleError() {
 	// rejected conflict is_current_model
 	// failing
 	// invalid unknown_enum false
-	// reason: expected one of ACCURACY, DATA_DRIFT, ERRORS, SCHEDULED_REFRESH, SCORING_SPEED, DEPRECATION, OTHER, got "WHIM"
+	// expected one of ACCURACY, DATA_DRIFT, ERRORS, SCHEDULED_REFRESH, SCORING_SPEED, DEPRECATION, OTHER, got "WHIM"
 }
 
 // Whether a model can replace the current one is answered without a command.

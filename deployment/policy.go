@@ -107,17 +107,17 @@ func (i Installation) Choose(id string, live []string) (string, *Rejection) {
 	const path = "defaultPredictionServerId"
 	switch {
 	case i != Cloud && id != "":
-		return "", Reject(CodeInvalidField, path, "Specifying default prediction server ID is not supported in current DataRobot installation.")
+		return "", RejectField(CodeInvalidField, path, "Specifying default prediction server ID is not supported in current DataRobot installation.")
 	case i != Cloud:
 		return "", nil
 	case id == "":
-		return "", Reject(CodeMissingField, path, "Specifying default prediction server ID is required in DataRobot Cloud.")
+		return "", RejectField(CodeMissingField, path, "Specifying default prediction server ID is required in DataRobot Cloud.")
 	case !slices.Contains(live, id):
 		there := "there is none"
 		if len(live) > 0 {
 			there = "registered are " + strings.Join(slices.Sorted(slices.Values(live)), ", ")
 		}
-		return "", Reject(CodeUnknownServer, path, "prediction server %q is not registered: %s", id, there)
+		return "", RejectField(CodeUnknownServer, path, "prediction server %q is not registered: %s", id, there)
 	default:
 		return id, nil
 	}

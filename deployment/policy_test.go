@@ -88,7 +88,7 @@ func TestInstallationChoosesAServer(t *testing.T) {
 		installation deployment.Installation
 		id           string
 		live         []string
-		want         string // id, or message of the rejection
+		want         string // id, or what is wrong with it
 		code         deployment.Code
 	}{
 		{"", "", live, "", ""},
@@ -101,14 +101,12 @@ func TestInstallationChoosesAServer(t *testing.T) {
 		{deployment.Cloud, "c", nil, `prediction server "c" is not registered: there is none`, deployment.CodeUnknownServer},
 	} {
 		id, r := test.installation.Choose(test.id, test.live)
-		if r == nil {
-			r = &deployment.Rejection{Message: id}
+		var want *deployment.Rejection
+		if test.code != "" {
+			want = deployment.RejectField(test.code, "defaultPredictionServerId", "%s", test.want)
 		}
-		if r.Message != test.want || r.Code != test.code {
-			t.Errorf("%q chooses %q of %q: got %q, %+v, want %q", test.installation, test.id, test.live, id, r, test.want)
-		}
-		if r.Code != "" && r.Findings[0].Path != "defaultPredictionServerId" {
-			t.Errorf("%q chooses %q: got path %q", test.installation, test.id, r.Findings[0].Path)
+		if diff := cmp.Diff(want, r); diff != "" || r == nil && id != test.want {
+			t.Errorf("%q chooses %q of %q: got %q, want %q (-want +got):\n%s", test.installation, test.id, test.live, id, test.want, diff)
 		}
 	}
 }

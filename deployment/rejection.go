@@ -43,6 +43,17 @@ func Reject(code Code, path, format string, args ...any) *Rejection {
 	}
 }
 
+// InvalidData is the message of a rejection whose findings say which fields of the
+// data are wrong (datarobot.md section 6).
+const InvalidData = "Invalid field data"
+
+// RejectField is a rejection of one field of the data.
+func RejectField(code Code, path, format string, args ...any) *Rejection {
+	r := Reject(code, path, format, args...)
+	r.Message = InvalidData
+	return r
+}
+
 // RejectAll is a rejection with several findings, whose first names the code.
 // It returns nil when there is nothing to say.
 func RejectAll(message string, findings []Finding) *Rejection {

@@ -185,7 +185,7 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 		},
 		"oneOf, none": {
 			deploy, `{"label":"Churn"}`,
-			[]schemas.Finding{{"", "oneOf", "expected exactly one of modelId, model, source"}},
+			[]schemas.Finding{{"", "required", "expected exactly one of modelId, model, source"}, {"modelId", "required", "modelId is required"}},
 		},
 		"oneOf, both": {
 			deploy, `{"label":"Churn","modelId":"churn-v1","model":` + model + `}`,
@@ -200,7 +200,10 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 		},
 		"oneOf, none, nested": {
 			replace, `{"reason":"OTHER","model":` + with(t, `"object":"churn/v1.ubj",`, "") + `}`,
-			[]schemas.Finding{{"model.artifact", "oneOf", "expected exactly one of model.artifact.url, model.artifact.object"}},
+			[]schemas.Finding{
+				{"model.artifact", "required", "expected exactly one of model.artifact.url, model.artifact.object"},
+				{"model.artifact.url", "required", "model.artifact.url is required"},
+			},
 		},
 		"oneOf, both, nested": {
 			register, with(t, `"object"`, `"url":"https://example.com/m","object"`),
@@ -214,9 +217,10 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 				{"description", "type", "description: got number, want null or string"},
 				{"label", "minLength", "label: minLength: got 0, want 1"},
 				{"lable", "additionalProperties", "lable is not a known member"},
-				{"model.artifact", "oneOf", "expected exactly one of model.artifact.url, model.artifact.object"},
+				{"model.artifact", "required", "expected exactly one of model.artifact.url, model.artifact.object"},
 				{"model.artifact.digest", "pattern", `model.artifact.digest: expected a string that matches ^sha256:[0-9a-f]{64}$, got "none"`},
 				{"model.artifact.size", "type", "model.artifact.size: got string, want integer"},
+				{"model.artifact.url", "required", "model.artifact.url is required"},
 				{"model.features[1].name", "minLength", "model.features[1].name: minLength: got 0, want 1"},
 				{"model.features[1].typ", "additionalProperties", "model.features[1].typ is not a known member"},
 				{"model.features[1].type", "required", "model.features[1].type is required"},

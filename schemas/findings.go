@@ -47,12 +47,14 @@ func (c *collector) add(path, keyword, text string) {
 	c.found = append(c.found, Finding{Path: path, Keyword: keyword, Message: text})
 }
 
+func (c *collector) missing(path string) { c.add(path, "required", path+" is required") }
+
 func (c *collector) collect(e *jsonschema.ValidationError) {
 	at := path(e.InstanceLocation, c.value)
 	switch k := e.ErrorKind.(type) {
 	case *kind.Required:
 		for _, missing := range k.Missing {
-			c.add(join(at, missing), "required", fmt.Sprintf("%s is required", join(at, missing)))
+			c.missing(join(at, missing))
 		}
 	case *kind.AdditionalProperties:
 		for _, unknown := range k.Properties {
@@ -60,7 +62,12 @@ func (c *collector) collect(e *jsonschema.ValidationError) {
 		}
 	case *kind.OneOf:
 		if names := c.oneOf[e.SchemaURL]; names != nil {
-			c.add(at, "oneOf", fmt.Sprintf("expected exactly one of %s", strings.Join(prefixed(at, names), ", ")))
+			keyword := "oneOf"
+			if len(k.Subschemas) == 0 { // none of them is there: the first is what is usually given
+				keyword = "required"
+				c.missing(join(at, names[0]))
+			}
+			c.add(at, keyword, fmt.Sprintf("expected exactly one of %s", strings.Join(prefixed(at, names), ", ")))
 			return
 		}
 		c.collectAll(e.Causes)

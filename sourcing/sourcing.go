@@ -119,7 +119,7 @@ func parse(s deployment.Source) (at contract.Path, types contract.Types, err err
 	note(deployment.CodeUnknownEnum, "source.modelType", decode(s.ModelType, &types.Model))
 	note(deployment.CodeUnknownEnum, "source.explainerType", decode(s.ExplainerType, &types.Explainer))
 	note(deployment.CodeUnknownEnum, "source.transformerType", decode(s.TransformerType, &types.Transformer))
-	if r := deployment.RejectAll("Invalid field data", findings); r != nil {
+	if r := deployment.RejectAll(deployment.InvalidData, findings); r != nil {
 		return at, types, r
 	}
 	return at, types, nil

@@ -137,7 +137,7 @@ func requestError(err error) *jetstream.RequestError {
 	)
 	switch {
 	case errors.As(err, &rejection):
-		failure = refusal(rejection)
+		failure = Refusal(rejection)
 	case errors.As(err, &failed):
 		failure = &Failure{Code: failed.Code, Class: failed.Code.Class(), Message: clip(failed.Message), Retryable: failed.Retryable}
 	default:

@@ -100,7 +100,7 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 			return err
 		}
 		return a.commit(ctx, events.Rejected, a.rec.Subject, Data{
-			Failure: refusal(rejection), Checks: decision.Checks, Validation: decision.Validation, Raw: a.raw,
+			Failure: Refusal(rejection), Checks: decision.Checks, Validation: decision.Validation, Raw: a.raw,
 		})
 	case errors.As(err, &failure):
 		return a.fail(ctx, failure)

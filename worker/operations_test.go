@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,7 +71,8 @@ func (s *system) refuses(before *deployment.State, list []refused) {
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(refused{})); diff != "" {
 			s.tb.Errorf("refusal (-want +got):\n%s", diff)
 		}
-		if first.Path != "" && e.Failure.Errors[first.Path] != first.Message {
+		text := strings.TrimPrefix(strings.TrimPrefix(first.Message, first.Path+": "), first.Path+" ") // the field is the key
+		if first.Path != "" && e.Failure.Errors[first.Path] != text {
 			s.tb.Errorf("%s %s: errors are %v, want the message at %s", want.op, want.data, e.Failure.Errors, first.Path)
 		}
 		if diff := cmp.Diff(string(mustJSON(s.tb, before)), string(mustJSON(s.tb, e.Deployment))); diff != "" {

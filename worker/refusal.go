@@ -27,8 +27,8 @@ const (
 	maxFindings = 50
 )
 
-// refusal is a rejection as events say it.
-func refusal(r *deployment.Rejection) *Failure {
+// Refusal is a rejection as events say it.
+func Refusal(r *deployment.Rejection) *Failure {
 	f := &Failure{Code: r.Code, Class: r.Class, Message: clip(r.Message)}
 	for i, finding := range r.Findings {
 		if i == maxFindings {
@@ -44,10 +44,21 @@ func refusal(r *deployment.Rejection) *Failure {
 			f.Errors = make(map[string]string)
 		}
 		if _, said := f.Errors[finding.Path]; !said {
-			f.Errors[finding.Path] = finding.Message
+			f.Errors[finding.Path] = unnamed(finding)
 		}
 	}
 	return f
+}
+
+// unnamed is what a finding says, without the name of the field if it starts
+// with that: errors have it as their key. So they read as DataRobot's do:
+// {"label": "is required"} (datarobot.md section 6).
+func unnamed(f deployment.Finding) string {
+	text := strings.TrimPrefix(f.Message, f.Path+": ")
+	if rest, named := strings.CutPrefix(text, f.Path+" "); named && strings.HasPrefix(rest, "is ") {
+		return rest
+	}
+	return text
 }
 
 func clip(s string) string {
@@ -124,7 +135,7 @@ func rejectData(found []schemas.Finding) error {
 	for i, f := range found {
 		findings[i] = deployment.Finding{Code: schemaCode(f.Keyword), Path: f.Path, Message: f.Message}
 	}
-	if r := deployment.RejectAll("Invalid field data", findings); r != nil {
+	if r := deployment.RejectAll(deployment.InvalidData, findings); r != nil {
 		return r
 	}
 	return nil

@@ -266,7 +266,7 @@ func TestValidationsAreAnswered(t *testing.T) {
 		{"no body", "churn", "", "422", deployment.CodeInvalidField, ""},
 		{"no JSON", "churn", "{", "422", deployment.CodeInvalidField, ""},
 		{"no object", "churn", "[]", "422", deployment.CodeInvalidField, ""},
-		{"no model", "churn", "{}", "422", deployment.CodeInvalidField, ""},
+		{"no model", "churn", "{}", "422", deployment.CodeMissingField, ""},
 		{"two models", "churn", string(mustJSON(t, handlers.Validate{ModelChoice: handlers.ModelChoice{ModelID: "m2", Model: inline(4).Model}})), "422", deployment.CodeInvalidField, ""},
 		{"an unknown member", "churn", `{"modelId":"m2","strict":true}`, "422", deployment.CodeUnknownField, "strict"},
 		{"no name of a model", "churn", `{"modelId":"M 2"}`, "422", deployment.CodeInvalidField, "modelId"},

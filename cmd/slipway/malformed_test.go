@@ -122,7 +122,11 @@ func (s *served) rejected(tb testing.TB, sequence uint64, code deployment.Code, 
 	if first := f.Findings[0]; first.Path != path || first.Code != code || !strings.Contains(first.Message, says) {
 		tb.Errorf("got %s at %q: %s, want %s at %q: %s", first.Code, first.Path, first.Message, code, path, says)
 	}
-	if path != "" && f.Errors[path] != f.Findings[0].Message {
+	text := strings.TrimPrefix(f.Findings[0].Message, path+": ") // the field is the key
+	if strings.HasPrefix(text, path+" is ") {
+		text = strings.TrimPrefix(text, path+" ")
+	}
+	if path != "" && f.Errors[path] != text {
 		tb.Errorf("got errors %v, want that of %q", f.Errors, path)
 	}
 }
@@ -271,8 +275,8 @@ func TestMalformedCommandsAreRejected(t *testing.T) { //nolint:tparallel // one 
 		{"a label that is no text", "slipway.commands.deployment.fresh.deploy", nil, good("fresh", "deploy", `{"label":5,"modelId":"x"}`), deployment.CodeInvalidField, "label", "string"},
 		{"a reason that is none", "", nil, data(`{"reason":"WHIM","modelId":"x"}`), deployment.CodeUnknownEnum, "reason", `reason: expected one of ACCURACY, DATA_DRIFT, ERRORS, SCHEDULED_REFRESH, SCORING_SPEED, DEPRECATION, OTHER, got "WHIM"`},
 		{"a format that is not read", "", nil, s.replacing(func(m *handlers.ModelFacts) { m.Format = "pickle" }), deployment.CodeUnknownEnum, "model.format", `, got "pickle"`},
-		{"no model", "", nil, data(`{"reason":"OTHER"}`), deployment.CodeInvalidField, "", "expected exactly one of modelId, model"},
-		{"an artifact without a place", "", nil, s.replacing(func(m *handlers.ModelFacts) { m.Artifact.Object = "" }), deployment.CodeInvalidField, "model.artifact", "expected exactly one of model.artifact.url, model.artifact.object"},
+		{"no model", "", nil, data(`{"reason":"OTHER"}`), deployment.CodeMissingField, "", "expected exactly one of modelId, model"},
+		{"an artifact without a place", "", nil, s.replacing(func(m *handlers.ModelFacts) { m.Artifact.Object = "" }), deployment.CodeMissingField, "model.artifact", "expected exactly one of model.artifact.url, model.artifact.object"},
 		{"a digest that is none", "", nil, s.replacing(func(m *handlers.ModelFacts) { m.Artifact.Digest = "md5:1" }), deployment.CodeInvalidField, "model.artifact.digest", "^sha256:[0-9a-f]{64}$"},
 		{"the id of another command", "", nil, structured(deployment.KindDeployment, "churn", "replace", "reused", `{"reason":"ERRORS","modelId":"nothing-yet"}`), deployment.CodeIDReused, "", "was published before with other content"},
 		{"too large", "", nil, data(`{"reason":"OTHER","modelId":"x","reasonText":"` + strings.Repeat("x", 256<<10) + `"}`), deployment.CodeTooLarge, "", "expected 262144 at most; give models by reference"},
