@@ -128,7 +128,7 @@ func CheckFile(m Model, file Inspection) Checks {
 		CheckDeclaredTarget:   checkTarget(m.Target, file),
 	}
 	if g := m.Golden; g != nil { // the file was looked at with them
-		checks[CheckGoldenRows] = Check{Passing, fmt.Sprintf("The answers to all golden rows (%d) are as expected, within %g.", len(g.Rows), g.Within())}
+		checks[CheckGoldenRows] = Check{Passing, fmt.Sprintf("The answers to %s are as expected, within %g.", g.all(), g.Within())}
 	}
 	return checks
 }

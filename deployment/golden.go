@@ -6,11 +6,21 @@ import (
 	"math"
 )
 
-// Golden are rows of inputs with the answers that whoever trained the model got
-// for them. A model that answers otherwise does not serve (serving.md section 5).
+// Golden are inputs with the answers that whoever trained the model got for
+// them, as rows or as requests. A model that answers otherwise does not serve
+// (serving.md section 5).
 type Golden struct {
-	Rows      []GoldenRow `json:"rows"`
-	Tolerance float64     `json:"tolerance,omitempty"` // of an answer, relative to the expected one; 0: DefaultTolerance
+	Rows      []GoldenRow     `json:"rows,omitempty"`
+	Requests  []GoldenRequest `json:"requests,omitempty"`
+	Tolerance float64         `json:"tolerance,omitempty"` // of an answer, relative to the expected one; 0: DefaultTolerance
+}
+
+// Asked is a model as golden rows and requests see it.
+type Asked struct {
+	Features int                                         // values per row; 0: the model does not take rows
+	Outputs  int                                         // values that it answers per row
+	Row      func(answer, row []float64) error           // fills in the answer; NaN is a missing value
+	Request  func(GoldenRequest) ([]GoldenTensor, error) // its inputs are answered with all outputs
 }
 
 // GoldenRow is one row with its answer. Input is in the order of the features,
@@ -32,23 +42,31 @@ const atGolden = "model.golden"
 // Within is the tolerance that holds.
 func (g *Golden) Within() float64 { return cmp.Or(g.Tolerance, DefaultTolerance) }
 
-// Check asks predict for the answer to each row and says everything that is not
-// as expected, as a *Rejection. features and outputs are those of the model per
-// row; predict gets NaN for a missing value and fills in the answer. No golden
-// rows are as expected.
-func (g *Golden) Check(features, outputs int, predict func(answer, row []float64) error) error {
+// Check asks the model for everything that is golden and says all that is not as
+// expected, as a *Rejection. Nothing golden is as expected.
+func (g *Golden) Check(m Asked) error {
 	if g == nil {
 		return nil
 	}
 	if n := g.values(); n > maxGoldenValues {
-		return Reject(CodeGoldenRowsFailing, atGolden, "expected at most %d inputs and outputs in all golden rows, got %d", maxGoldenValues, n)
+		return Reject(CodeGoldenRowsFailing, atGolden, "expected at most %d inputs and outputs in all golden rows and requests, got %d", maxGoldenValues, n)
 	}
 	var findings []Finding
-	row, answer := make([]float64, features), make([]float64, outputs)
-	for i, golden := range g.Rows {
-		if path, why := golden.check(row, answer, g.Within(), predict); why != "" {
-			findings = append(findings, Finding{Code: CodeGoldenRowsFailing, Path: fmt.Sprintf("%s.rows[%d]%s", atGolden, i, path), Message: fmt.Sprintf("golden row %d: %s", i, why)})
+	note := func(what, list string, i int, path, why string) {
+		if why != "" {
+			findings = append(findings, Finding{
+				Code: CodeGoldenRowsFailing, Path: fmt.Sprintf("%s.%s[%d]%s", atGolden, list, i, path), Message: fmt.Sprintf("%s %d: %s", what, i, why),
+			})
 		}
+	}
+	row, answer := make([]float64, m.Features), make([]float64, m.Outputs)
+	for i, r := range g.Rows {
+		path, why := r.check(row, answer, g.Within(), m.Row)
+		note("golden row", "rows", i, path, why)
+	}
+	for i, r := range g.Requests {
+		path, why := r.check(g.Within(), m.Request)
+		note("golden request", "requests", i, path, why)
 	}
 	if rejection := RejectAll("the model does not answer its golden rows as expected", findings); rejection != nil {
 		return rejection
@@ -58,6 +76,9 @@ func (g *Golden) Check(features, outputs int, predict func(answer, row []float64
 
 // check says what is wrong with the answer to one row, and where; "" for nothing.
 func (r GoldenRow) check(row, answer []float64, tolerance float64, predict func(answer, row []float64) error) (path, why string) {
+	if len(row) == 0 {
+		return "", "the model takes named tensors that are not columns of numbers: expected golden requests in place of rows"
+	}
 	if len(r.Input) != len(row) {
 		return ".input", fmt.Sprintf("expected the %d values that the model takes, got %d", len(row), len(r.Input))
 	}
@@ -74,16 +95,36 @@ func (r GoldenRow) check(row, answer []float64, tolerance float64, predict func(
 		return "", fmt.Sprintf("the model cannot predict it: %v", err)
 	}
 	for i, want := range r.Output {
-		if got := answer[i]; !(math.Abs(got-want) <= max(tolerance*math.Abs(want), leastDifference)) { // also for NaN
+		if got := answer[i]; !within(want, got, tolerance) {
 			return fmt.Sprintf(".output[%d]", i), fmt.Sprintf("expected %v as output %d within %g, the model answers %v", want, i, tolerance, got)
 		}
 	}
 	return "", ""
 }
 
+// within reports whether an answer is as expected; NaN never is.
+func within(want, got, tolerance float64) bool {
+	return math.Abs(got-want) <= max(tolerance*math.Abs(want), leastDifference)
+}
+
+// all says in words how many there are.
+func (g *Golden) all() string {
+	switch rows, requests := len(g.Rows), len(g.Requests); {
+	case requests == 0:
+		return fmt.Sprintf("all golden rows (%d)", rows)
+	case rows == 0:
+		return fmt.Sprintf("all golden requests (%d)", requests)
+	default:
+		return fmt.Sprintf("all golden rows (%d) and requests (%d)", rows, requests)
+	}
+}
+
 func (g *Golden) values() (n int) {
 	for _, r := range g.Rows {
 		n += len(r.Input) + len(r.Output)
+	}
+	for _, r := range g.Requests {
+		n += r.size()
 	}
 	return n
 }

@@ -64,12 +64,12 @@ func TestGoldenCheck(t *testing.T) {
 		}},
 		"too many": {
 			&deployment.Golden{Rows: []deployment.GoldenRow{goldenRow([]float64{1, 2}, many...)}},
-			map[string]string{"model.golden": "expected at most 10000 inputs and outputs in all golden rows, got 10001"},
+			map[string]string{"model.golden": "expected at most 10000 inputs and outputs in all golden rows and requests, got 10001"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			err := test.golden.Check(2, 2, halves)
+			err := test.golden.Check(deployment.Asked{Features: 2, Outputs: 2, Row: halves})
 			var got map[string]string
 			if rejection, ok := errors.AsType[*deployment.Rejection](err); ok {
 				got = map[string]string{}
@@ -88,7 +88,7 @@ func TestGoldenCheck(t *testing.T) {
 		})
 	}
 	answersNaN := func(answer, _ []float64) error { answer[0] = nan; return nil }
-	if err := (&deployment.Golden{Rows: []deployment.GoldenRow{goldenRow([]float64{1}, 1)}}).Check(1, 1, answersNaN); err == nil {
+	if err := (&deployment.Golden{Rows: []deployment.GoldenRow{goldenRow([]float64{1}, 1)}}).Check(deployment.Asked{Features: 1, Outputs: 1, Row: answersNaN}); err == nil {
 		t.Error("NaN is as expected")
 	}
 }

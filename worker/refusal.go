@@ -133,7 +133,7 @@ func rejectAddress(who Address, op string, cmd events.Command) error {
 func rejectData(found []schemas.Finding) error {
 	findings := make([]deployment.Finding, len(found))
 	for i, f := range found {
-		findings[i] = deployment.Finding{Code: schemaCode(f.Keyword), Path: f.Path, Message: f.Message}
+		findings[i] = deployment.Finding{Code: schemaCode(f), Path: f.Path, Message: f.Message}
 	}
 	if r := deployment.RejectAll(deployment.InvalidData, findings); r != nil {
 		return r
@@ -141,8 +141,8 @@ func rejectData(found []schemas.Finding) error {
 	return nil
 }
 
-func schemaCode(keyword string) deployment.Code {
-	switch keyword {
+func schemaCode(f schemas.Finding) deployment.Code {
+	switch f.Keyword {
 	case "required":
 		return deployment.CodeMissingField
 	case "additionalProperties", "unevaluatedProperties":
@@ -150,6 +150,9 @@ func schemaCode(keyword string) deployment.Code {
 	case "enum", "const":
 		return deployment.CodeUnknownEnum
 	case "anyOf": // of members none of which is required
+		if f.Path != "" {
+			return deployment.CodeMissingField
+		}
 		return deployment.CodeEmptyUpdate
 	default:
 		return deployment.CodeInvalidField

@@ -138,7 +138,7 @@ func BenchmarkNote(b *testing.B) {
 			b.ReportAllocs()
 			t := newTap(tapRequests, tapValues, func() { b.Error("dropped") })
 			for b.Loop() {
-				t.offer(&e, values, answers)
+				t.offer(&e, values, answers, &namedTensors{})
 				t.pass(<-t.queue, s.count)
 			}
 		})
@@ -146,7 +146,7 @@ func BenchmarkNote(b *testing.B) {
 			b.ReportAllocs()
 			t := newTap(0, tapValues, g.metrics.dropped.Inc)
 			for b.Loop() {
-				t.offer(&e, values, answers)
+				t.offer(&e, values, answers, &namedTensors{})
 			}
 		})
 	}

@@ -28,7 +28,8 @@ const maxAnswer = 1 << 24
 type scratch struct {
 	body    []byte
 	request request
-	values  []float64 // of the answer, row after row
+	values  []float64    // of the answer, row after row
+	named   namedTensors // of request and answer in place of values
 	answer  []byte
 }
 
@@ -119,7 +120,7 @@ func (p *predictions) try(w http.ResponseWriter, r *http.Request, d dialect, e *
 	}
 	w.Header()["Content-Length"] = []string{strconv.Itoa(len(memory.answer))}
 	answer(w, http.StatusOK, memory.answer)
-	p.gear.tap.offer(e, memory.request.values, memory.values)
+	p.gear.tap.offer(e, memory.request.values, memory.values, &memory.named)
 	return nil
 }
 
@@ -175,52 +176,18 @@ func (s *Server) predict(ctx context.Context, r *http.Request, memory *scratch, 
 		}
 	}()
 	if g, ok := v.model.(*graph); ok {
-		q.reset()
-		memory.values = memory.values[:0] // monitoring is told of no values
 		switch _, named := d.(v2); {
 		case named:
-			memory.answer, e.rows, err = g.infer(memory.answer[:0], memory.body, name, string(v.id), s.limits().Rows)
+			q.reset()
+			memory.values = memory.values[:0]
+			memory.answer, memory.named, err = g.infer(memory.answer[:0], memory.body, name, string(v.id), s.limits().Rows)
+			e.rows = memory.named.rows
 			return err
 		case !g.takesRows():
 			return problemf(http.StatusBadRequest, "model %s: version %s takes named inputs that are not columns of numbers: expected a request to /v2/models/%s/infer", name, v.id, name)
 		}
 	}
-	if err := d.decode(q, memory.body, v.model); err != nil {
-		return problemf(http.StatusBadRequest, "%v", err)
-	}
-	e.rows = q.rows
-	if q.features != v.model.NumFeatures() {
-		return problemf(http.StatusBadRequest, "input %s: expected %d values per row%s, got %d",
-			q.input, v.model.NumFeatures(), inOrder(v.model.FeatureNames()), q.features)
-	}
-	if most := s.limits().Rows; q.rows > most {
-		return problemf(http.StatusRequestEntityTooLarge, "input %s: %d rows are more than %d", q.input, q.rows, most)
-	}
-	outputs := v.model.NumOutputs()
-	if q.rows > maxAnswer/outputs {
-		return problemf(http.StatusRequestEntityTooLarge, "answer: %d rows of %d values are more than %d values", q.rows, outputs, maxAnswer)
-	}
-	if n := q.rows * outputs; cap(memory.values) < n {
-		memory.values = make([]float64, n)
-	} else {
-		memory.values = memory.values[:n]
-	}
-	err = predictRows(v.model, memory.values, q.values, e.deadline)
-	if r, ok := errors.AsType[*rangeError](err); ok {
-		return problemf(http.StatusBadRequest, "input %s: data: value %d: %v", q.input, r.index, r)
-	}
-	if late, ok := errors.AsType[*problem](err); ok {
-		return problemf(late.status, "model %s: version %s: %w", name, v.id, err)
-	}
-	if err != nil {
-		return problemf(http.StatusInternalServerError, "model %s: version %s: %w", name, v.id, err)
-	}
-	if i, found := notFinite(memory.values); found {
-		return problemf(http.StatusInternalServerError, "model %s: version %s: output %s: row %d, value %d is %v",
-			name, v.id, outputName, i/outputs, i%outputs, memory.values[i])
-	}
-	memory.answer = d.answer(memory.answer[:0], name, string(v.id), q, memory.values, v.model)
-	return nil
+	return memory.inferRows(d, v.model, string(v.id), s.limits(), e)
 }
 
 // inOrder tells the order of the values, if they have names and are not too many
@@ -285,6 +252,7 @@ func appendString(b []byte, text string) []byte {
 
 // putBack keeps the memory for the next inference, unless it is unusually much.
 func (s *Server) putBack(memory *scratch) {
+	memory.named = namedTensors{}
 	if cap(memory.body) <= keepScratch && cap(memory.answer) <= keepScratch &&
 		cap(memory.values) <= keepScratch/8 && cap(memory.request.values) <= keepScratch/8 && cap(memory.request.spare) <= keepScratch/8 {
 		s.scratch.Put(memory)

@@ -93,16 +93,6 @@ func warm(m Model) error {
 	return nil
 }
 
-// checkGolden asks the model for its golden rows. The error is a *deployment.Rejection.
-func checkGolden(m Model, golden *deployment.Golden) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = deployment.Reject(deployment.CodePanic, atArtifact, "ask the model for its golden rows: panic: %v", p)
-		}
-	}()
-	return golden.Check(m.NumFeatures(), m.NumOutputs(), m.Predict)
-}
-
 // notFinite finds the first value that is NaN or infinite.
 func notFinite(values []float64) (index int, found bool) {
 	for i, v := range values {

@@ -16,6 +16,8 @@ type graph struct {
 	*onnx.Model
 	columns []int // of each input in a row; nil: the inputs are not the columns of rows
 	answer  int   // the output that says most: probabilities or numbers rather than labels; -1: none has numbers
+
+	inputNames, outputNames []string
 }
 
 // readONNX is the runtime of deployment.FormatONNX.
@@ -40,7 +42,7 @@ func readONNX(file []byte) (Model, deployment.Inspection, error) {
 }
 
 func newGraph(m *onnx.Model) *graph {
-	g := &graph{Model: m, answer: -1}
+	g := &graph{Model: m, answer: -1, inputNames: allNames(m.Inputs()), outputNames: allNames(m.Outputs())}
 	for _, in := range m.Inputs() {
 		if len(in.Shape) != 2 || in.Shape[0] >= 0 || in.Shape[1] < 1 {
 			g.columns = nil

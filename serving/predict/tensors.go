@@ -13,39 +13,51 @@ import (
 
 // infer answers a request for a model of named tensors: body is the request, the
 // answer is appended to b. The first dimension of the inputs is that of rows.
-func (g *graph) infer(b, body []byte, name, version string, most int) (answer []byte, rows int, err error) {
+func (g *graph) infer(b, body []byte, name, version string, most int) ([]byte, namedTensors, error) {
+	all := namedTensors{inputNames: g.inputNames, outputNames: g.outputNames}
 	q, err := readTensors(body, g.Inputs())
 	if err != nil {
-		return b, 0, problemf(http.StatusBadRequest, "%w", err)
+		return b, all, problemf(http.StatusBadRequest, "%w", err)
 	}
 	for i, t := range q.tensors {
 		if shape := t.Shape(); len(shape) > 0 {
-			rows = max(rows, shape[0])
+			all.rows = max(all.rows, shape[0])
 		}
-		if rows > most {
-			return b, rows, problemf(http.StatusRequestEntityTooLarge, "input %s: %d rows are more than %d", g.Inputs()[i].Name, rows, most)
+		if all.rows > most {
+			return b, all, problemf(http.StatusRequestEntityTooLarge, "input %s: %d rows are more than %d", g.Inputs()[i].Name, all.rows, most)
 		}
 	}
-	b, err = g.answerTensors(b, q, name, version)
-	return b, rows, err
-}
-
-// answerTensors runs the model and appends its answer to b.
-func (g *graph) answerTensors(b []byte, q *tensorRequest, name, version string) ([]byte, error) {
 	wanted, err := g.choose(q.outputs)
 	if err != nil {
-		return b, err
+		return b, all, err
 	}
-	outputs, err := g.Run(q.tensors)
+	outputs, err := g.run(q.tensors)
+	if err != nil {
+		return b, all, err
+	}
+	all.inputs, all.outputs = q.tensors, outputs
+	b, err = g.answerTensors(b, q, wanted, outputs, name, version)
+	return b, all, err
+}
+
+// run carries the model out. What it has no answer to is the fault of the request:
+// it has answered before.
+func (g *graph) run(inputs []*onnx.Tensor) ([]*onnx.Tensor, error) {
+	outputs, err := g.Run(inputs)
 	if _, over := errors.AsType[*onnx.LimitError](err); over {
-		return b, problemf(http.StatusRequestEntityTooLarge, "inputs: %v", err)
+		return nil, problemf(http.StatusRequestEntityTooLarge, "inputs: %v", err)
 	}
 	if input, ok := errors.AsType[*onnx.InputError](err); ok {
-		return b, problemf(http.StatusBadRequest, "%v", input)
+		return nil, problemf(http.StatusBadRequest, "%v", input)
 	}
-	if err != nil { // the model has answered before: it is these inputs that it has no answer to
-		return b, problemf(http.StatusBadRequest, "inputs: %v", err)
+	if err != nil {
+		return nil, problemf(http.StatusBadRequest, "inputs: %v", err)
 	}
+	return outputs, nil
+}
+
+// answerTensors appends the answer with the outputs that are wanted to b.
+func (g *graph) answerTensors(b []byte, q *tensorRequest, wanted []int, outputs []*onnx.Tensor, name, version string) (_ []byte, err error) {
 	b = append(b, `{"model_name":`...)
 	b = appendString(b, name)
 	b = append(b, `,"model_version":`...)
@@ -92,14 +104,18 @@ func (g *graph) choose(names []string) ([]int, error) {
 }
 
 func namesOf(values []onnx.Value) string {
-	var names []string
-	for _, v := range values {
-		names = append(names, v.Name)
-	}
+	names := allNames(values)
 	if len(names) > 30 {
 		return strings.Join(names[:30], ", ") + " ..."
 	}
 	return strings.Join(names, ", ")
+}
+
+func allNames(values []onnx.Value) (names []string) {
+	for _, v := range values {
+		names = append(names, v.Name)
+	}
+	return names
 }
 
 // tensorRequest is a decoded request for named tensors.
