@@ -71,6 +71,10 @@ type described struct {
 
 // model is the model of the contract, with its file kept.
 func (c *Contracts) model(ctx context.Context, repository fs.FS, d described, progress func(string)) (*deployment.Model, error) {
+	golden, err := d.golden()
+	if err != nil {
+		return nil, err
+	}
 	artifact, err := c.artifact(ctx, repository, d, progress)
 	if err != nil {
 		return nil, err
@@ -80,15 +84,15 @@ func (c *Contracts) model(ctx context.Context, repository fs.FS, d described, pr
 		return nil, err
 	}
 	progress("loading the model")
-	file, err := c.Load(name, deployment.Model{Format: d.format})
+	file, err := c.Load(name, deployment.Model{Format: d.format, Golden: golden})
 	if err != nil {
-		return nil, relocate(err, func(string) string { return d.file() })
+		return nil, relocate(err, d.locate)
 	}
 	target, err := d.declares(file)
 	if err != nil {
 		return nil, err
 	}
-	return &deployment.Model{Format: d.format, Target: target, Features: d.features(file), Artifact: artifact}, nil
+	return &deployment.Model{Format: d.format, Target: target, Features: d.features(file), Artifact: artifact, Golden: golden}, nil
 }
 
 // artifact is the model's file, which is ours from then on.

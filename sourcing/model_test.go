@@ -1,6 +1,7 @@
 package sourcing
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -84,5 +85,57 @@ func TestEveryFormatHasAType(t *testing.T) {
 		if !typed[f] {
 			t.Errorf("no model type has the format %s", f)
 		}
+	}
+}
+
+// Examples that can be compared are golden; those that do not go together are refused.
+func TestExamplesAreGolden(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, metadata string
+		want           string // as JSON; "": none
+		refused        string // "": it is not
+	}{
+		{"no answer", `{"exampleInput":{"instances":[[1,2]]}}`, "", ""},
+		{"rows", `{"exampleInput":{"instances":[[1,null],[3,4]]},"exampleOutput":{"predictions":[0.5,[0.25]]}}`, `{"rows":[{"input":[1,null],"output":[0.5]},{"input":[3,4],"output":[0.25]}]}`, ""},
+		{"bare rows", `{"exampleInput":[[1,2]],"exampleOutput":[[0.1,0.9]]}`, `{"rows":[{"input":[1,2],"output":[0.1,0.9]}]}`, ""},
+		{"inputs", `{"exampleInput":{"inputs":[[1,2]]},"exampleOutput":{"predictions":[7]}}`, `{"rows":[{"input":[1,2],"output":[7]}]}`, ""},
+		{
+			"rows by name", `{"features":[{"name":"b"},{"name":"a"}],"exampleInput":{"instances":[{"a":1,"b":2}]},"exampleOutput":{"predictions":[7]}}`,
+			`{"rows":[{"input":[2,1],"output":[7]}]}`, "",
+		},
+		{"other names", `{"features":[{"name":"b"},{"name":"c"}],"exampleInput":{"instances":[{"a":1,"b":2}]},"exampleOutput":{"predictions":[7]}}`, "", ""},
+		{"labels", `{"exampleInput":[[1,2]],"exampleOutput":{"predictions":["yes"]}}`, "", ""},
+		{"truths", `{"exampleInput":[[1,2]],"exampleOutput":[true]}`, "", ""},
+		{"texts", `{"exampleInput":[["a"]],"exampleOutput":[1]}`, "", ""},
+		{"nothing", `{"exampleInput":[[1]],"exampleOutput":{"score":1}}`, "", ""},
+		{
+			"tensors", `{"exampleInput":{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[[1,2]]}]},"exampleOutput":{"model_name":"m","outputs":[{"name":"y","shape":[1],"datatype":"BYTES","data":["a"]}]}}`,
+			`{"requests":[{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","data":[[1,2]]}],"outputs":[{"name":"y","shape":[1],"datatype":"BYTES","data":["a"]}]}]}`, "",
+		},
+		{"fewer answers", `{"exampleInput":[[1],[2]],"exampleOutput":[1]}`, "", "has 1 predictions: expected one for each of the 2 rows of exampleInput"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			golden, err := described{contract: read(t, c.metadata)}.golden()
+			if c.refused != "" {
+				rejection, refused := errors.AsType[*deployment.Rejection](err)
+				if !refused || rejection.Findings[0].Path != "metadata.json#exampleOutput" || rejection.Findings[0].Message != c.refused {
+					t.Errorf("got %v, want %s", err, c.refused)
+				}
+				return
+			}
+			got := ""
+			if golden != nil {
+				text, err := json.Marshal(golden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				got = string(text)
+			}
+			if err != nil || got != c.want {
+				t.Errorf("got %s, %v, want %s", got, err, c.want)
+			}
+		})
 	}
 }

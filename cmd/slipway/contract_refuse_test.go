@@ -87,6 +87,8 @@ func contractRefusals(web string, model string) []contractRefusal {
 		{"blob-file", only(fmt.Sprintf(blobFile, "file:///etc/passwd")), typed(`"xgboost"`), deployment.CodeURLNotAllowed, deployment.ClassForbidden, "blob-file/model/reference.json#reference.blob.url", "file urls are not allowed here: use http, https or the object store"},
 		{"broken-model", map[string]string{"model/model.ubj": "no model"}, nil, deployment.CodeArtifactInvalid, invalid, "broken-model/model/model.ubj", "artifact is not an xgboost model"},
 		{"features", with("metadata.json", `{"features":[{"name":"a"}]}`), nil, deployment.CodeChecksFailing, invalid, "features/metadata.json#features", "expected the 6 features that the file needs per row, got 1 declared"},
+		{"example", with("metadata.json", `{"exampleInput":{"instances":[[4,96.5,5,1,2,31.5]]},"exampleOutput":{"predictions":[0.5]}}`), nil, deployment.CodeGoldenRowsFailing, invalid, "example/metadata.json#exampleOutput", "golden row 0: expected 0.5 as output 0 within 1e-05, the model answers 0.9032709"},
+		{"examples", with("metadata.json", `{"exampleInput":{"instances":[[1,2,3,4,5,6]]},"exampleOutput":[1,2]}`), nil, deployment.CodeMetadataInvalid, invalid, "examples/metadata.json#exampleOutput", "has 2 predictions: expected one for each of the 1 rows of exampleInput"},
 		{"regression", with("metadata.json", `{"problemType":"regression"}`), nil, deployment.CodeChecksFailing, invalid, "regression/metadata.json#problemType", "expected a target of type Binary, which objective binary:logistic is for, got Regression"},
 	}
 }
