@@ -68,6 +68,9 @@ const (
 
 // commit stores m, on its own or with others.
 func (c *committer) commit(ctx context.Context, m guarded) verdict {
+	if err := ctx.Err(); err != nil {
+		return verdict{err: err}
+	}
 	if int64(len(m.body)+headerRoom) > c.js.Conn().MaxPayload() {
 		return c.publish(ctx, m) // it would be refused, and a group with it
 	}

@@ -194,6 +194,11 @@ func TestAppendBesideTooLargeAndGivenUp(t *testing.T) {
 				if _, appended, err := ledger.Append(ctx, event(fmt.Sprint("gone", i), "started", 0, "")); appended || err == nil {
 					t.Errorf("append of a writer that is gone: got %t %v, want an error", appended, err)
 				}
+				ctx, cancel = context.WithCancel(t.Context())
+				go cancel() // before, while or after it waits: it may be stored
+				if _, appended, err := ledger.Append(ctx, event(fmt.Sprintf("going%d-%d", i, n), "started", 0, "0")); appended == (err != nil) {
+					t.Errorf("append of a writer that gives up: got %t %v", appended, err)
+				}
 			}
 		})
 	}
