@@ -9,7 +9,7 @@ func (f *file) model() (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	objective, err := objectiveNamed(f.objective, f.version, groups)
+	objective, err := objectiveNamed(f.objective, f.version, groups, alphas(f.levels))
 	if err != nil {
 		return nil, err
 	}

@@ -57,9 +57,9 @@ func (m *Model) predictBlock(dst, rows []float32, n int) {
 			}
 		}
 	}
-	if m.link == softmax {
+	if m.link == softmax || m.link == ascending || m.link == increments {
 		for i := range n {
-			applySoftmax(dst[i*m.outputs : (i+1)*m.outputs])
+			m.link.applyToAll(dst[i*m.outputs : (i+1)*m.outputs])
 		}
 	}
 }

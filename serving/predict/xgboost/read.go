@@ -69,6 +69,7 @@ type file struct {
 	targets   int
 	base      string // as written, see baseScore
 	objective string
+	levels    string // quantiles or expectiles, as written; empty: there are none
 	booster   string
 	names     []string
 	types     []string
@@ -143,20 +144,31 @@ func (f *file) learner(key string) (err error) {
 	case "learner_model_param":
 		err = r.object(f.modelParam)
 	case "objective":
-		err = r.object(func(key string) (err error) {
-			if key == "name" {
-				f.has["objective.name"] = true
-				f.objective, err = r.string()
-				return err
-			}
-			return r.skip()
-		})
+		err = r.object(f.readObjective)
 	case "gradient_booster":
 		err = r.object(f.gradientBooster)
 	default:
 		err = r.skip()
 	}
 	return err
+}
+
+func (f *file) readObjective(key string) (err error) {
+	switch key {
+	case "name":
+		f.has["objective.name"] = true
+		f.objective, err = f.reader.string()
+		return err
+	case "quantile_loss_param", "expectile_loss_param":
+		return f.reader.object(func(key string) (err error) {
+			if key == "quantile_alpha" || key == "expectile_alpha" {
+				f.levels, err = f.reader.string()
+				return err
+			}
+			return f.reader.skip()
+		})
+	}
+	return f.reader.skip()
 }
 
 func (f *file) modelParam(key string) (err error) {

@@ -22,10 +22,9 @@ func edit(t *testing.T, name, old, replacement string) []byte {
 func TestRefusesRealFilesByName(t *testing.T) {
 	t.Parallel()
 	for pattern, feature := range map[string]string{
-		"vector-leaf.*":          "size_leaf_vector",  // rule 7
-		"several-quantiles.json": "reg:quantileerror", // rule 4
-		"snapshot.ubj":           "memory snapshot",
-		"old-binary.model":       "old binary format",
+		"vector-leaf.*":    "size_leaf_vector", // rule 7
+		"snapshot.ubj":     "memory snapshot",
+		"old-binary.model": "old binary format",
 	} {
 		paths, err := filepath.Glob("testdata/*/refused/" + pattern)
 		if err != nil || len(paths) == 0 {
@@ -45,8 +44,8 @@ func TestRefusesByName(t *testing.T) {
 	}
 	for feature, file := range map[string][]byte{
 		"reg:mystery": objective("reg:mystery"), // rule 11
-		"reg:expectileerror": []byte(strings.Replace(string(edit(t, "3.2.0/multi-output.json", `"name":"reg:squarederror"`,
-			`"name":"reg:expectileerror"`)), "[3,2,0]", "[3,3,0]", 1)), // rule 4
+		"reg:expectileerror of 3 outputs with 2 levels": edit(t, "3.4.1/several-expectiles.json", "[1E-1,5E-1,9E-1]", "[1E-1,9E-1]"), // rule 4
+		"reg:quantileerror of 3 outputs with 0 levels":  edit(t, "3.4.1/several-quantiles.json", "quantile_alpha", "beta"),
 		"cats.enc":          edit(t, plain, `"enc":[]`, `"enc":[{"type":4,"values":[1,2]}]`), // rule 7
 		"booster gbforest":  edit(t, plain, `"name":"gbtree"`, `"name":"gbforest"`),
 		"a Python pickle":   []byte("\x80\x04\x95abc"),

@@ -169,9 +169,12 @@ func TestBaseScore(t *testing.T) {
 		{"0", "count:poisson", [3]int{2, 0, 0}, 1, []float32{float32(math.Inf(-1))}},
 		{"-1", "reg:gamma", [3]int{2, 0, 0}, 1, nil},
 		{"7", "reg:expectileerror", [3]int{3, 3, 0}, 1, []float32{7}},
+		{"[7,8,8.5]", "reg:expectileerror", [3]int{3, 3, 0}, 3, []float32{7, 0.54132324, -0.43275467}}, // the last two are log(exp(1-1e-6)-1), log(exp(0.5-1e-6)-1)
+		{"[7,7]", "reg:expectileerror", [3]int{3, 3, 0}, 2, nil},
+		{"[7,6]", "reg:quantileerror", [3]int{3, 4, 0}, 2, []float32{7, 6}},
 		{"7", "reg:linear", [3]int{1, 0, 0}, 1, []float32{7}},
 	} {
-		objective, err := objectiveNamed(c.objective, c.version, c.groups)
+		objective, err := objectiveNamed(c.objective, c.version, c.groups, c.groups)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,8 @@ virtual environment of its own, from this folder:
     pip install xgboost==1.7.6 "numpy<2" scipy           && python generate.py
     pip install xgboost==2.1.4 numpy scipy               && python generate.py
     pip install xgboost==3.2.0 numpy scipy               && python generate.py
+    pip install xgboost==3.3.0 numpy scipy               && python generate.py
+    pip install xgboost==3.4.1 numpy scipy               && python generate.py
 
 Each run replaces the folder named after the installed version. A case named
 `x` becomes
@@ -184,6 +186,11 @@ def since_1_6():
     case("base-score", {"objective": "binary:logistic", "base_score": 0.125}, yes_no, rounds=2)
 
 
+def since_2():
+    """Quantiles may cross; the newest line sorts them."""
+    case("several-quantiles", {"objective": "reg:quantileerror", "quantile_alpha": np.array([0.2, 0.3, 0.4])}, rounds=3)
+
+
 def full():
     """The rest, asked of the newest line only: nothing in the file differs between lines here."""
     case("reg-linear", {"objective": "reg:linear"}, rounds=2)
@@ -231,6 +238,13 @@ def full():
     assert stopped.best_iteration + 1 < stopped.num_boosted_rounds()
 
 
+def since_3_3():
+    """What is new, or written or answered otherwise than before."""
+    case("reg-expectileerror", {"objective": "reg:expectileerror", "expectile_alpha": 0.7})
+    case("several-expectiles", {"objective": "reg:expectileerror", "expectile_alpha": np.array([0.1, 0.5, 0.9])}, rounds=3)
+    case("reg-quantileerror", {"objective": "reg:quantileerror", "quantile_alpha": 0.7}, rounds=2)
+
+
 def refused():
     """Files that no rule of ours covers: the reader says so instead of guessing."""
     (OUT / "refused").mkdir()
@@ -245,7 +259,6 @@ def refused():
         return
     save("vector-leaf.ubj", {"multi_strategy": "multi_output_tree"}, targets(signal))
     save("vector-leaf.json", {"multi_strategy": "multi_output_tree"}, targets(signal))
-    save("several-quantiles.json", {"objective": "reg:quantileerror", "quantile_alpha": np.array([0.1, 0.9])}, signal)
     snapshot = xgb.train(small, xgb.DMatrix(x, label=signal, nthread=1), num_boost_round=1).__getstate__()["handle"]
     (OUT / "refused" / "snapshot.ubj").write_bytes(bytes(snapshot))
 
@@ -257,8 +270,12 @@ def main():
     core()
     if VERSION >= (1, 6):
         since_1_6()
-    if VERSION >= (3,):
+    if VERSION >= (2,):
+        since_2()
+    if (3,) <= VERSION < (3, 3):
         full()
+    if VERSION >= (3, 3):
+        since_3_3()
     refused()
 
 
