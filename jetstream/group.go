@@ -27,6 +27,7 @@ type committer struct {
 	single   bool // the stream takes no batches
 	alone    int  // messages on their way that are in no group
 	grouping bool // a group is on its way
+	groups   int  // so far
 	expect   int  // who was in the last group will soon be back: so many are worth waiting for
 	cost     cost
 }
@@ -58,12 +59,14 @@ type verdict struct {
 type waiting struct {
 	message guarded
 	told    chan *verdict
+	beside  int // when told to go alone: so many are on their way then, itself included; 0: a group is, too
 }
 
 const (
 	maxGroup      = 512     // messages
 	maxGroupBytes = 4 << 20 // of bodies
 	headerRoom    = 1 << 10 // bytes of the headers of a message, at most
+	probing       = 16      // of so many groups, one waits for a message that goes alone
 )
 
 // commit stores m, on its own or with others.
@@ -89,7 +92,7 @@ func (c *committer) commit(ctx context.Context, m guarded) verdict {
 				return *told
 			}
 		}
-		beside = 0
+		beside = place.beside
 	}
 	began := time.Now()
 	result := c.publish(ctx, m)
@@ -122,8 +125,8 @@ func (c *committer) leave(place *waiting) bool {
 	return i >= 0
 }
 
-// wentAlone notes that a message is stored, or not, and lets others go. beside
-// is 0 when it was let go by others.
+// wentAlone notes that a message is stored, or not, and lets others go. How long
+// it took says something if it went beside other lone messages and no group.
 func (c *committer) wentAlone(took time.Duration, beside int, well bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -142,16 +145,26 @@ func (c *committer) dispatch() {
 	}
 	worth := c.cost.worth()
 	if len(c.queue) >= max(worth, c.expect) && !c.single {
+		if c.groups++; c.groups%probing == 0 { // is one alone still as dear? The group goes once that is stored
+			c.letGo()
+			return
+		}
 		c.grouping = true
 		go c.sendGroup(c.cut())
 		return
 	}
 	c.expect -= (c.expect + 7) / 8 // they do not come back; what waits goes alone meanwhile
 	for len(c.queue) > 0 && c.alone < worth {
-		c.alone++
-		c.queue[0].told <- nil
-		c.queue = slices.Delete(c.queue, 0, 1)
+		c.letGo()
 	}
+}
+
+// letGo has the first of the queue go alone.
+func (c *committer) letGo() {
+	c.alone++
+	c.queue[0].beside = c.alone
+	c.queue[0].told <- nil
+	c.queue = slices.Delete(c.queue, 0, 1)
 }
 
 // cut takes the next group out of the queue.
@@ -172,6 +185,11 @@ func (c *committer) sendGroup(group []*waiting) {
 	began := time.Now()
 	last, refused, err := c.publishGroup(group)
 	took := time.Since(began)
+	if refused { // counted before they are told: they count themselves out again
+		c.mu.Lock()
+		c.alone += len(group)
+		c.mu.Unlock()
+	}
 	for i, place := range group {
 		switch {
 		case refused:
@@ -185,9 +203,7 @@ func (c *committer) sendGroup(group []*waiting) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.grouping, c.expect = false, len(group)/2
-	if refused {
-		c.alone += len(group)
-	} else if err == nil {
+	if err == nil {
 		c.cost.group(took)
 	}
 	c.dispatch()
@@ -259,42 +275,4 @@ func (m guarded) msg(stream string) *nats.Msg {
 	header[natsjs.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(m.last, 10)}
 	header[natsjs.ExpectedLastSubjSeqSubjHeader] = []string{m.fence}
 	return &nats.Msg{Subject: m.subject, Header: header, Data: m.body}
-}
-
-// cost is what it takes the broker to store one message alone, on average, and a
-// group, at least.
-type cost struct{ one, many time.Duration }
-
-// alone notes how long one message took, divided by how many were on their way:
-// the broker stores one after the other.
-func (c *cost) alone(took time.Duration) {
-	if c.one == 0 {
-		c.one = took
-	}
-	c.one += (took - c.one) / 8
-}
-
-func (c *cost) group(took time.Duration) {
-	if c.many == 0 || took < c.many {
-		c.many = took
-	}
-}
-
-// worth is how many messages have to wait for a group to be worth it: as many as
-// take longer alone. In a group each takes about 40 us more (jetstream.md section
-// 10). Where the broker does not wait for its disk, that is next to never.
-func (c *cost) worth() int {
-	const (
-		fewest, most = 8, maxGroup
-		guess        = 3 * time.Millisecond
-		member       = 40 * time.Microsecond
-	)
-	if c.one == 0 {
-		return fewest
-	}
-	many := c.many
-	if many == 0 {
-		many = guess
-	}
-	return int(max(fewest, min(many/max(c.one-member, 1), most)))
 }

@@ -1,0 +1,51 @@
+package jetstream
+
+import (
+	"cmp"
+	"time"
+)
+
+// cost is what it takes the broker to store one message alone, and a group, at
+// least. More than the least is the load of the machine, which both have to bear.
+type cost struct {
+	one, many time.Duration
+	seen      int // messages alone
+}
+
+// alone notes how long one message took, divided by how many were on their way:
+// the broker stores one after the other. What is kept is what one in ten stays
+// below, so that neither a single lucky one nor a busy machine decides.
+func (c *cost) alone(took time.Duration) {
+	c.seen++
+	switch {
+	case c.one == 0:
+		c.one = took
+	case took < c.one:
+		c.one -= c.one * 9 / 50
+	default:
+		c.one += c.one/50 + 1
+	}
+}
+
+func (c *cost) group(took time.Duration) {
+	if c.many == 0 || took < c.many {
+		c.many = took
+	}
+}
+
+// worth is how many messages have to wait for a group to be worth it: as many as
+// take longer alone. In a group each takes about 40 us more (jetstream.md section
+// 10). Where the broker does not wait for its disk, that is never. As long as
+// little is known, every message goes alone, to find out.
+func (c *cost) worth() int {
+	const (
+		fewest, never = 8, maxGroup + 1
+		known         = 32
+		guess         = 3 * time.Millisecond
+		member        = 40 * time.Microsecond
+	)
+	if c.seen < known || c.one <= member {
+		return never
+	}
+	return int(max(fewest, min(cmp.Or(c.many, guess)/(c.one-member), never)))
+}

@@ -1,0 +1,40 @@
+package jetstream
+
+import (
+	"math/rand/v2"
+	"testing"
+	"time"
+)
+
+// A group is worth it where one message alone waits for a disk, and never where
+// it does not, however busy the machine is; and that is found out again when it
+// changes.
+func TestCostOfGroups(t *testing.T) {
+	t.Parallel()
+	const lazy, disk = 15 * time.Microsecond, 250 * time.Microsecond
+	var c cost
+	if got := c.worth(); got <= maxGroup {
+		t.Errorf("knowing nothing: a group from %d messages on, want none", got)
+	}
+	alone := func(least time.Duration, count int) {
+		for range count {
+			c.alone(least + rand.N(least/5) + time.Duration(rand.N(2))*rand.N(5*time.Millisecond)) // half of them on a busy machine
+		}
+	}
+	alone(lazy, 500)
+	if got := c.worth(); got <= maxGroup {
+		t.Errorf("without fsync: a group from %d messages on, want none", got)
+	}
+	alone(disk, 500)
+	if got := c.worth(); got < 8 || got > 30 {
+		t.Errorf("with fsync: a group from %d messages on, want about 14", got)
+	}
+	c.group(time.Millisecond)
+	if got := c.worth(); got != 8 {
+		t.Errorf("with fsync and fast groups: from %d messages on, want 8", got)
+	}
+	alone(lazy, 500)
+	if got := c.worth(); got <= maxGroup {
+		t.Errorf("without fsync again: a group from %d messages on, want none", got)
+	}
+}
