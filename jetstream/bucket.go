@@ -13,8 +13,9 @@ import (
 
 // Bucket holds JSON values of one type in a KV bucket.
 type Bucket[T any] struct {
-	kv   natsjs.KeyValue
-	conn *nats.Conn
+	kv      natsjs.KeyValue
+	conn    *nats.Conn
+	absence *absence
 }
 
 // OpenBucket opens a bucket, which Provision makes.
@@ -23,7 +24,7 @@ func OpenBucket[T any](ctx context.Context, js natsjs.JetStream, name string) (*
 	if err != nil {
 		return nil, fmt.Errorf("open bucket %s: %w", name, err)
 	}
-	return &Bucket[T]{kv: kv, conn: js.Conn()}, nil
+	return &Bucket[T]{kv: kv, conn: js.Conn(), absence: newAbsence(js, "KV_"+name)}, nil
 }
 
 // Load returns the value of key and its revision; the revision is 0 when there
@@ -42,6 +43,14 @@ func (b *Bucket[T]) Load(ctx context.Context, key string) (value T, revision uin
 		return value, 0, b.failed("load", key, err)
 	}
 	return value, entry.Revision(), nil
+}
+
+// Find is Load for a key that is seldom there.
+func (b *Bucket[T]) Find(ctx context.Context, key string) (value T, revision uint64, err error) {
+	if b.absence.certain(ctx, "$KV."+b.kv.Bucket()+"."+key, 0) {
+		return value, 0, nil
+	}
+	return b.Load(ctx, key)
 }
 
 // Swap stores value if the revision of key is still the given one; 0: if there

@@ -15,8 +15,9 @@ import (
 
 // Commands reads and publishes commands.
 type Commands struct {
-	js     natsjs.JetStream
-	stream natsjs.Stream
+	js      natsjs.JetStream
+	stream  natsjs.Stream
+	absence *absence
 }
 
 // OpenCommands opens the stream of commands, which Provision makes.
@@ -25,7 +26,14 @@ func OpenCommands(ctx context.Context, js natsjs.JetStream) (*Commands, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", CommandsStream, err)
 	}
-	return &Commands{js: js, stream: stream}, nil
+	return &Commands{js: js, stream: stream, absence: newAbsence(js, CommandsStream)}, nil
+}
+
+// None reports whether there is certainly no command on subject whose sequence is
+// at least from. It is cheaper than Next, and may also say no because of others
+// who ask at the same time.
+func (c *Commands) None(ctx context.Context, subject string, from uint64) bool {
+	return c.absence.certain(ctx, subject, from)
 }
 
 // Next returns the oldest command that filter matches whose sequence is at

@@ -13,8 +13,8 @@ type cost struct {
 }
 
 // alone notes how long one message took, divided by how many were on their way:
-// the broker stores one after the other. What is kept is what one in ten stays
-// below, so that neither a single lucky one nor a busy machine decides.
+// the broker stores one after the other. What is kept is what few stay below,
+// one in thirty, so that neither a single lucky one nor a busy machine decides.
 func (c *cost) alone(took time.Duration) {
 	c.seen++
 	switch {
@@ -23,7 +23,7 @@ func (c *cost) alone(took time.Duration) {
 	case took < c.one:
 		c.one -= c.one * 9 / 50
 	default:
-		c.one += c.one/50 + 1
+		c.one += c.one/160 + 1
 	}
 }
 

@@ -25,7 +25,7 @@ func TestCostOfGroups(t *testing.T) {
 	if got := c.worth(); got <= maxGroup {
 		t.Errorf("without fsync: a group from %d messages on, want none", got)
 	}
-	alone(disk, 500)
+	alone(disk, 1500)
 	if got := c.worth(); got < 8 || got > 30 {
 		t.Errorf("with fsync: a group from %d messages on, want about 14", got)
 	}

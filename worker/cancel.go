@@ -33,6 +33,9 @@ func (a *attempt) notCancelled(ctx context.Context) error {
 		return nil
 	}
 	subject := jetstream.CommandSubject(string(a.rec.Who.Kind), a.rec.Who.Name, handlers.OpCancel)
+	if a.Commands.None(ctx, subject, a.msg.Sequence+1) {
+		return nil
+	}
 	for from := a.msg.Sequence + 1; ; {
 		msg, err := a.Commands.Next(ctx, subject, from)
 		if err != nil || msg.Sequence == 0 {

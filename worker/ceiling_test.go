@@ -29,6 +29,7 @@ type load struct {
 // result is what came of a load.
 type result struct {
 	rate     float64 // commands a second
+	cpu      float64 // us of processor time per command, of this process
 	p50, p99 time.Duration
 }
 
@@ -96,8 +97,9 @@ func (l load) drive(s *system) result {
 		}
 	}
 	var began time.Time
+	var before int64
 	ready := func() {
-		began = time.Now()
+		began, before = time.Now(), cpu()
 		for i := range l.deployments {
 			next(fmt.Sprint("d", i))
 		}
@@ -119,8 +121,9 @@ func (l load) drive(s *system) result {
 		s.tb.Fatalf("%+v: after %d of %d commands: %v", l, len(took), l.commands, err)
 	}
 	rate := float64(l.commands) / time.Since(began).Seconds()
+	used := float64(cpu()-before) / 1e3 / float64(l.commands)
 	slices.Sort(took)
-	return result{rate, took[len(took)/2], took[len(took)*99/100]}
+	return result{rate, used, took[len(took)/2], took[len(took)*99/100]}
 }
 
 // deployed has n deployments, d0 and so on, made by a worker.
@@ -172,6 +175,8 @@ func BenchmarkCeiling(b *testing.B) {
 			b.ReportMetric(float64(p.p99.Microseconds())/1e3, "ms/p99")
 			b.ReportMetric(r.rate, "bare/s")
 			b.ReportMetric(p.rate/r.rate, "product/bare")
+			b.ReportMetric(p.cpu, "cpu-us/command")
+			b.ReportMetric(r.cpu, "bare-cpu-us/command")
 			if l.effect > 0 {
 				ideal := float64(min(l.workers*l.concurrency, l.deployments)) / l.effect.Seconds()
 				b.ReportMetric(p.rate/ideal, "product/ideal")

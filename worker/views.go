@@ -94,6 +94,8 @@ type OperationView struct {
 type Bucket[T any] interface {
 	Newest(ctx context.Context) (time.Time, error)
 	Load(ctx context.Context, key string) (value T, revision uint64, err error)
+	// Find is Load for a key that is seldom there.
+	Find(ctx context.Context, key string) (value T, revision uint64, err error)
 	// Store stores value if the revision of key is still the given one, 0 if there
 	// is no such key. It returns the new revision, 0 when another one was found.
 	Store(ctx context.Context, key string, value T, revision uint64) (next uint64, err error)
@@ -263,7 +265,7 @@ func (p *Projections) Operation(ctx context.Context, token string) (*OperationVi
 	if err := p.recover(ctx); err != nil {
 		return nil, err
 	}
-	view, revision, err := p.Operations.Load(ctx, token)
+	view, revision, err := p.Operations.Find(ctx, token)
 	if err != nil || revision == 0 {
 		return nil, err
 	}

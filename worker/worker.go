@@ -56,6 +56,8 @@ type Ledger interface {
 // Commands are what is asked for.
 type Commands interface {
 	Next(ctx context.Context, filter string, from uint64) (jetstream.Message, error)
+	// None reports whether there is certainly no command on subject from from on.
+	None(ctx context.Context, subject string, from uint64) bool
 }
 
 // Target makes effects true where predictions are served. An error that is a
