@@ -21,6 +21,7 @@ const (
 	CodeMissingExplainerType = deployment.CodeMissingExplainerType
 	CodeExplainerMismatch    = deployment.CodeExplainerTypeMismatch
 	CodeTransformerMissing   = deployment.CodeTransformerMissing
+	CodeArchiveMissing       = deployment.CodeArchiveMissing
 
 	CodeEmptyChange = deployment.CodeEmptyUpdate
 )

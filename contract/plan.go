@@ -55,6 +55,23 @@ func (p Plan) Message() string {
 	return fmt.Sprintf("Set %s in %s", list, p.At)
 }
 
+// Files are the files of the contract but for those that are the model or the
+// explainer themselves, as they are written, by name.
+func (c Contract) Files(at Path) (files []Write) {
+	reference := func(p part, from *Part) {
+		if from != nil && from.Reference != nil {
+			files = append(files, Write{at.join(p.name, referenceFile), from.Reference.Bytes()})
+		}
+	}
+	reference(explainerPart, c.Explainer)
+	if c.Metadata != nil {
+		files = append(files, Write{at.join(metadataFile), c.Metadata.Bytes()})
+	}
+	reference(modelPart, &c.Model)
+	reference(transformerPart, c.Transformer)
+	return files
+}
+
 // Plan decides what to write for the change, from what is in the repository
 // now. It writes nothing. Whatever would be wrong with the contract afterwards,
 // the parts that stay included, is a *deployment.Rejection with all of it

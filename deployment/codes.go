@@ -80,6 +80,7 @@ const (
 	CodeReferenceIncomplete    Code = "reference_incomplete"
 	CodeMetadataInvalid        Code = "metadata_invalid"
 	CodeLayoutInvalid          Code = "layout_invalid" // a file that does not belong there, or is too large
+	CodeArchiveMissing         Code = "pytorch_archive_missing"
 	CodeFolderNotEmpty         Code = "folder_not_empty"
 	CodeMissingModelType       Code = "missing_model_type"
 	CodeModelTypeMismatch      Code = "model_type_mismatch"

@@ -75,6 +75,7 @@ var classes = map[string]deployment.Class{
 	"reference_kind_ambiguous":          deployment.ClassInvalid,
 	"reference_incomplete":              deployment.ClassInvalid,
 	"metadata_invalid":                  deployment.ClassInvalid,
+	"pytorch_archive_missing":           deployment.ClassInvalid,
 	"layout_invalid":                    deployment.ClassInvalid,
 	"folder_not_empty":                  deployment.ClassInvalid,
 	"missing_model_type":                deployment.ClassInvalid,

@@ -24,7 +24,7 @@ func (c ModelChoice) unread(facts deployment.Facts, current *deployment.ModelRef
 	if c.Source == nil || facts.Sourced != nil {
 		return nil, nil
 	}
-	if r := deployment.RejectAll("Invalid field data", c.Source.Check()); r != nil {
+	if r := deployment.RejectAll(deployment.InvalidData, c.Source.Check()); r != nil {
 		return nil, r
 	}
 	return c.reading(current), nil

@@ -33,7 +33,7 @@ func unsupported(at contract.Path, c contract.Contract, types contract.Types) (f
 		findings = append(findings, deployment.Finding{Code: deployment.CodeUnsupportedArtifact, Path: path, Message: fmt.Sprintf(format, args...)})
 	}
 	if _, served := formats()[types.Model]; !served {
-		add("source.modelType", "models of type %s cannot be served here: expected %s", types.Model, names(formats()))
+		add("source.modelType", "%s", notServed(types.Model))
 	} else if kind := c.Model.Kind(); kind != contract.KindFile && kind != contract.KindBlob {
 		add(reference(at, "model", string(kind)), "models from %s cannot be fetched: expected a file in the repository or a blob", kind)
 	}
@@ -44,6 +44,10 @@ func unsupported(at contract.Path, c contract.Contract, types contract.Types) (f
 		add("source.transformerType", "transformers are not run here: expected transformerType %s, which leaves the one of the contract alone", contract.NoTransformer)
 	}
 	return findings
+}
+
+func notServed(t contract.ModelType) string {
+	return fmt.Sprintf("models of type %s cannot be served here: expected %s", t, names(formats()))
 }
 
 func names(served map[contract.ModelType]deployment.Format) string {
@@ -66,7 +70,8 @@ type described struct {
 	at       contract.Path
 	contract contract.Contract
 	format   deployment.Format
-	target   string // its name; "": nobody has said one
+	target   string               // its name; "": nobody has said one
+	upload   *deployment.Artifact // that the model is, if it was uploaded
 }
 
 // model is the model of the contract, with its file kept.
@@ -98,6 +103,10 @@ func (c *Contracts) model(ctx context.Context, repository fs.FS, d described, pr
 // artifact is the model's file, which is ours from then on.
 func (c *Contracts) artifact(ctx context.Context, repository fs.FS, d described, progress func(string)) (a deployment.Artifact, err error) {
 	progress("fetching the model")
+	if d.upload != nil {
+		_, err = c.Artifacts.Pin(ctx, *d.upload, quarters(progress))
+		return deployment.Artifact{Object: d.upload.Object, Digest: d.upload.Digest, Size: d.upload.Size}, relocate(err, uploadMember)
+	}
 	if f := d.contract.Model.File; f != nil {
 		a, err = c.Artifacts.Keep(ctx, f.Name, open(repository, f.Name), quarters(progress))
 	} else {
@@ -110,6 +119,11 @@ func (c *Contracts) artifact(ctx context.Context, repository fs.FS, d described,
 		}
 		return d.file()
 	})
+}
+
+// uploadMember is where a command has what an artifact has at path.
+func uploadMember(path string) string {
+	return "source.artifact.files[0]" + strings.TrimPrefix(path, "model.artifact")
 }
 
 // file is where the contract says which file the model is.

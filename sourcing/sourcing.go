@@ -1,12 +1,12 @@
 // Package sourcing turns a contract in a git repository into a model that can be
 // deployed: it reads and checks the contract at a commit, keeps the model's file
-// by its digest, and finds out what the contract leaves to the file. Start
-// reading at Contracts.Read.
+// by its digest, and finds out what the contract leaves to the file. For commands
+// that say what a contract is to be, it plans that, and writes it. Start reading
+// at Contracts.Read.
 package sourcing
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,17 +18,22 @@ import (
 	"github.com/slipway-ml/slipway/deployment"
 )
 
-// Contracts reads contracts where commands say that they are.
+// Contracts reads contracts where commands say that they are, and writes them.
 type Contracts struct {
 	Repositories Repositories
 	Credentials  Credentials
 	Artifacts    Artifacts
+	Objects      Objects                                                              // keeps the contracts of commands that name no repository
+	Author       git.Person                                                           // of commits; for whom a command was sent is their author, if the command says it
 	Load         func(path string, m deployment.Model) (deployment.Inspection, error) // predict.Inspect
 }
 
-// Repositories opens what a source means; *git.Repositories is one.
+// Repositories opens what a source means, and changes contracts there;
+// *git.Repositories is one.
 type Repositories interface {
 	Open(ctx context.Context, s git.Source) (*git.Snapshot, error)
+	Plan(ctx context.Context, s git.Source, c git.Commit) (git.Result, error)
+	Write(ctx context.Context, s git.Source, c git.Commit) (git.Result, error)
 }
 
 // Credentials finds secrets by their id, for the server of a url;
@@ -39,23 +44,30 @@ type Credentials interface {
 
 // Artifacts makes files ours; *artifacts.Store is one.
 type Artifacts interface {
+	Pin(ctx context.Context, a deployment.Artifact, progress func(done, total int64)) (path string, err error)
 	Take(ctx context.Context, url, credentialsID string, progress func(done, total int64)) (deployment.Artifact, error)
 	Keep(ctx context.Context, name string, open func(context.Context) (io.ReadCloser, int64, error), progress func(done, total int64)) (deployment.Artifact, error)
 	Open(ctx context.Context, d deployment.Digest, size int64) (path string, err error)
 }
 
-// Read reads the contract, pinned to the commit that the source means now, and
-// keeps its model's file. Everything that is wrong with the contract is said at
-// once, in a *deployment.Rejection; every other error may pass. Nothing is
-// written but a copy of the model's file, and that only when it can be served.
-func (c *Contracts) Read(ctx context.Context, r deployment.Reading, progress func(string)) (s deployment.Sourced, err error) {
+// Read reads the contract, pinned to the commit that the source means now, or
+// plans what the source wants written, and keeps the model's file. Everything that
+// is wrong is said at once, in a *deployment.Rejection; every other error may
+// pass. Nothing is written but a copy of the model's file, and that only when it
+// can be served.
+func (c *Contracts) Read(ctx context.Context, r deployment.Reading, progress func(string)) (deployment.Sourced, error) {
+	w := parse(r)
 	if r.Source.Route.Writes() {
-		return s, deployment.Reject(deployment.CodeInvalidField, "source.route", "contracts are not written here: expected the route %s", deployment.RouteExisting)
+		return c.plan(ctx, r, w, progress)
 	}
-	at, declared, err := parse(r.Source)
-	if err != nil {
-		return s, err
+	if err := w.rejection(); err != nil {
+		return deployment.Sourced{}, err
 	}
+	return c.existing(ctx, r, w, progress)
+}
+
+// existing reads a contract that is there.
+func (c *Contracts) existing(ctx context.Context, r deployment.Reading, w wanted, progress func(string)) (s deployment.Sourced, err error) {
 	source, err := c.source(ctx, r.Source)
 	if err != nil {
 		return s, err
@@ -67,11 +79,11 @@ func (c *Contracts) Read(ctx context.Context, r deployment.Reading, progress fun
 	}
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
 	progress("reading the contract")
-	read, err := contract.Read(ctx, snapshot, at)
+	read, err := contract.Read(ctx, snapshot, w.at)
 	if err != nil {
 		return s, err
 	}
-	types, err := read.Resolve(declared, recorded(r.Recorded))
+	types, err := read.Resolve(w.types, recorded(r.Recorded))
 	if err != nil {
 		return s, relocate(err, typeMembers)
 	}
@@ -79,65 +91,11 @@ func (c *Contracts) Read(ctx context.Context, r deployment.Reading, progress fun
 		Repository: r.Source.URL, Branch: snapshot.Branch, Tag: r.Source.Tag, Commit: snapshot.Commit,
 		Path: r.Source.ContractPath, Digest: read.Digest(), ModelType: string(types.Model),
 	}
-	if s.Unsupported = unsupported(at, read, types); len(s.Unsupported) > 0 {
+	if s.Unsupported = unsupported(w.at, read, types); len(s.Unsupported) > 0 {
 		return s, nil
 	}
-	s.Model, err = c.model(ctx, snapshot, described{at: at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
+	s.Model, err = c.model(ctx, snapshot, described{at: w.at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
 	return s, err
-}
-
-// Write writes no contract.
-func (c *Contracts) Write(context.Context, deployment.Writing, func(string)) (deployment.ContractChange, error) {
-	return deployment.ContractChange{}, deployment.Reject(deployment.CodeInvalidField, "source.route", "contracts are not written here: expected the route %s", deployment.RouteExisting)
-}
-
-// The members of a command's data that findings about types point to, by those
-// that the package contract names.
-func typeMembers(path string) string {
-	switch path {
-	case "model.type":
-		return "source.modelType"
-	case "explainer.type":
-		return "source.explainerType"
-	case "transformer.type":
-		return "source.transformerType"
-	default:
-		return path
-	}
-}
-
-// parse reads what a source says in the words of Deeploy.
-func parse(s deployment.Source) (at contract.Path, types contract.Types, err error) {
-	var findings []deployment.Finding
-	note := func(code deployment.Code, path string, err error) {
-		if err != nil {
-			findings = append(findings, deployment.Finding{Code: code, Path: path, Message: err.Error()})
-		}
-	}
-	at, err = contract.ParsePath(s.ContractPath)
-	note(deployment.CodeContractPathInvalid, "source.contractPath", err)
-	note(deployment.CodeUnknownEnum, "source.modelType", decode(s.ModelType, &types.Model))
-	note(deployment.CodeUnknownEnum, "source.explainerType", decode(s.ExplainerType, &types.Explainer))
-	note(deployment.CodeUnknownEnum, "source.transformerType", decode(s.TransformerType, &types.Transformer))
-	if r := deployment.RejectAll(deployment.InvalidData, findings); r != nil {
-		return at, types, r
-	}
-	return at, types, nil
-}
-
-func decode(text json.RawMessage, into json.Unmarshaler) error {
-	if len(text) == 0 {
-		return nil
-	}
-	return into.UnmarshalJSON(text)
-}
-
-// recorded are the types of the contract that serves now (deeploy.md D11).
-func recorded(c *deployment.Contract) contract.Types {
-	if c == nil {
-		return contract.Types{}
-	}
-	return contract.Types{Model: contract.ModelType(c.ModelType)}
 }
 
 // source is where the repository is, with the secret that its id names.

@@ -62,6 +62,8 @@ type Config struct {
 	MaxRepositoryBytes     int64  `env:"SLIPWAY_MAX_REPOSITORY_BYTES, default=1073741824"`
 	KnownHosts             string `env:"SLIPWAY_KNOWN_HOSTS"`
 	CredentialsDir         string `env:"SLIPWAY_CREDENTIALS_DIR"`
+	GitAuthorName          string `env:"SLIPWAY_GIT_AUTHOR_NAME, default=Slipway"`
+	GitAuthorEmail         string `env:"SLIPWAY_GIT_AUTHOR_EMAIL, default=slipway@localhost"`
 
 	MaxArtifactBytes int64         `env:"SLIPWAY_MAX_ARTIFACT_BYTES, default=2147483648"`
 	MaxCommandBytes  int           `env:"SLIPWAY_MAX_COMMAND_BYTES, default=262144"`
@@ -138,6 +140,8 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.MaxRepositoryBytes > 0, "SLIPWAY_MAX_REPOSITORY_BYTES", "a number of bytes above 0", c.MaxRepositoryBytes)
 	check(c.KnownHosts == "" || is(fs.FileMode.IsRegular, c.KnownHosts), "SLIPWAY_KNOWN_HOSTS", "a file that is there", c.KnownHosts)
 	check(c.CredentialsDir == "" || is(fs.FileMode.IsDir, c.CredentialsDir), "SLIPWAY_CREDENTIALS_DIR", "a directory that is there", c.CredentialsDir)
+	check(isPerson(c.GitAuthorName), "SLIPWAY_GIT_AUTHOR_NAME", "1 to 200 bytes on one line, without < and >", strconv.Quote(c.GitAuthorName))
+	check(isPerson(c.GitAuthorEmail), "SLIPWAY_GIT_AUTHOR_EMAIL", "1 to 200 bytes on one line, without < and >", strconv.Quote(c.GitAuthorEmail))
 	check(c.MaxCommandBytes > 0 && c.MaxCommandBytes <= 262144, "SLIPWAY_MAX_COMMAND_BYTES", "1 to 262144 bytes, so that events about it fit into a message", c.MaxCommandBytes)
 	check(c.Concurrency > 0, "SLIPWAY_CONCURRENCY", "a number above 0", c.Concurrency)
 	check(c.Lease >= time.Second, "SLIPWAY_LEASE", "1s or more", c.Lease)
@@ -169,6 +173,11 @@ func named(err error) error {
 		return errors.New(why)
 	}
 	return fmt.Errorf("%s: expected a value of type %s: %s", variable, field.Type, why)
+}
+
+// isPerson reports whether git can write text as a name or an address.
+func isPerson(text string) bool {
+	return strings.TrimSpace(text) != "" && len(text) <= 200 && !strings.ContainsAny(text, "<>\x00\r\n")
 }
 
 // is reports whether there is a file of that kind.

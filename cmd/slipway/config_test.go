@@ -94,6 +94,7 @@ func TestDefaults(t *testing.T) {
 		MaxArtifactBytes: 2 << 30, MaxRepositoryBytes: 1 << 30, MaxCommandBytes: 256 << 10, Concurrency: 64, Lease: 30 * time.Second, MaxAttempts: 5,
 		Deadline: 15 * time.Minute, ReconcileInterval: time.Minute, Deadlines: deadlines{}, DrainTimeout: 20 * time.Second, LogFormat: "auto",
 		Installation: deployment.OnPremises, Buckets: bucketSettings{},
+		GitAuthorName: "Slipway", GitAuthorEmail: "slipway@localhost",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -126,6 +127,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"SLIPWAY_ALLOW_PRIVATE_REDIRECTS": "true", "SLIPWAY_MACHINE_IDENTITY": "true", "AWS_REGION": "eu-central-1", "AZURE_STORAGE_KEY": "",
 		"SLIPWAY_ALLOW_LOCAL_REPOSITORIES": "true", "SLIPWAY_ALLOW_HTTP_REPOSITORIES": "true", "SLIPWAY_MAX_REPOSITORY_BYTES": "6",
 		"SLIPWAY_KNOWN_HOSTS": "config.go", "SLIPWAY_CREDENTIALS_DIR": "testdata", "SLIPWAY_CREDENTIAL_GIT": "s3cret",
+		"SLIPWAY_GIT_AUTHOR_NAME": "Robot", "SLIPWAY_GIT_AUTHOR_EMAIL": "robot@example.com",
 		"NATS_URL": "nats://a,nats://b", "NATS_CREDS": "c", "NATS_NKEY": "n", "NATS_CONTEXT": "x",
 	}
 	got, err := readConfig(t.Context(), environment)
@@ -143,6 +145,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		Permissions:           permissions{{Deployment: "churn", Actor: "/pipelines/churn"}, {Deployment: "*", Actor: "/people/ada"}},
 		AllowPrivateRedirects: true, MachineIdentity: true, Buckets: bucketSettings{"AWS_REGION": "eu-central-1"},
 		AllowLocalRepositories: true, AllowHTTPRepositories: true, MaxRepositoryBytes: 6, KnownHosts: "config.go", CredentialsDir: "testdata",
+		GitAuthorName: "Robot", GitAuthorEmail: "robot@example.com",
 		Credentials: map[string]string{"SLIPWAY_CREDENTIAL_GIT": "s3cret"},
 		NATSURL:     "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
 	}
@@ -158,6 +161,8 @@ func TestEveryVariableIsRead(t *testing.T) {
 
 // invalid are values that must end the program, for every variable that has some.
 var invalid = map[string][]string{
+	"SLIPWAY_GIT_AUTHOR_NAME":        {"a<b", " ", "a\nb"},
+	"SLIPWAY_GIT_AUTHOR_EMAIL":       {"<a@b>"},
 	"SLIPWAY_NATS_HOST":              {"127.0.0.1:4222", "a b", "nats://host"},
 	"SLIPWAY_NATS_PORT":              {"abc", "-1", "65536", "4222.0", "99999999999999999999"},
 	"SLIPWAY_SYNC":                   {"never", "0s", "-1s", "5"},

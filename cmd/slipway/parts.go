@@ -69,7 +69,9 @@ func (c Config) repositories() *git.Repositories {
 func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Logger) (*worker.Worker, *jetstream.Commands, error) {
 	b := opener{ctx: ctx, js: js}
 	store, err := newArtifacts(ctx, c, js)
-	b.note(err)
+	if err != nil {
+		return nil, nil, err
+	}
 	ledger, err := jetstream.OpenLedger(ctx, js)
 	b.note(err)
 	commands, err := jetstream.OpenCommands(ctx, js)
@@ -90,6 +92,7 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 		Contracts: &sourcing.Contracts{
 			Repositories: c.repositories(), Credentials: c.finder(),
 			Artifacts: store, Load: predict.Inspect,
+			Objects: store.Objects, Author: git.Person{Name: c.GitAuthorName, Email: c.GitAuthorEmail},
 		},
 		Target: &serving.Local{
 			Artifacts: store, Load: c.predictLimits().Inspect,
