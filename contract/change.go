@@ -43,6 +43,11 @@ func ReadGiven(g Given, at string) (Change, []deployment.Finding) {
 		m := readGivenMetadata(g.Metadata, at+".metadata", &f)
 		ch.Metadata = &m
 	}
+	for i := range f {
+		if f[i].Message == unknownMember { // of a command, as everywhere in it
+			f[i].Code = deployment.CodeUnknownField
+		}
+	}
 	return ch, f
 }
 

@@ -134,11 +134,13 @@ func (m *members) object(names ...string) *members {
 	return m.found.open(v, at, m.code, true)
 }
 
+const unknownMember = "is not a known member"
+
 // done reports every member that nobody asked for.
 func (m *members) done() {
 	for _, name := range m.order {
 		if child, unknown := m.left[name]; unknown {
-			m.found.add(m.code, m.path(child.name), "is not a known member")
+			m.found.add(m.code, m.path(child.name), unknownMember)
 		}
 	}
 }

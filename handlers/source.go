@@ -66,12 +66,15 @@ func (c ModelChoice) sourced(facts deployment.Facts, current *deployment.ModelRe
 // sourcePath is where a command with a source, or its contract, has what a model
 // has at p, which begins with "model".
 func sourcePath(s deployment.Source, p string) string {
-	metadata := path.Join(s.ContractPath, "metadata.json")
+	metadata := path.Join(s.ContractPath, "metadata.json") + "#"
+	if len(s.Metadata) > 0 {
+		metadata = "source.metadata."
+	}
 	switch {
 	case strings.HasPrefix(p, "model.features"):
-		return metadata + "#features"
+		return metadata + "features"
 	case strings.HasPrefix(p, "model.target"):
-		return metadata + "#problemType"
+		return metadata + "problemType"
 	default:
 		return "source"
 	}

@@ -143,6 +143,8 @@ func typeMembers(path string) string {
 		return "source.explainerType"
 	case "transformer.type":
 		return "source.transformerType"
+	case "commitMessage":
+		return "source.commitMessage"
 	default:
 		return path
 	}
