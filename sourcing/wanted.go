@@ -73,23 +73,19 @@ func (w *wanted) take(u deployment.Upload, recorded contract.ModelType) {
 	layout, found := contract.CheckUpload(w.types.Model, recorded, cmp.Or(u.Stem, "model"), paths)
 	w.found = append(w.found, found...)
 	w.types.Model = layout.Type
-	if len(w.found) > 0 {
-		return
-	}
+	f := u.Files[0]
+	w.change.Model = &contract.Reference{Blob: &contract.Blob{URL: "objects://" + deployment.UploadBucket + "/sha256/" + f.Digest.Hex()}}
+	w.upload = &deployment.Artifact{Object: f.Object, Digest: f.Digest, Size: f.Size}
 	cannot := func(path, message string) {
 		w.unsupported = append(w.unsupported, deployment.Finding{Code: deployment.CodeUnsupportedArtifact, Path: path, Message: message})
 	}
-	if _, served := formats()[layout.Type]; !served {
+	switch _, served := formats()[layout.Type]; {
+	case len(found) > 0:
+	case !served:
 		cannot("source.modelType", notServed(layout.Type))
-		return
-	}
-	if len(u.Files) > 1 {
+	case len(u.Files) > 1:
 		cannot("source.artifact.files", fmt.Sprintf("models of several files cannot be served here: expected one file, of type %s", names(formats())))
-		return
 	}
-	f := u.Files[0]
-	w.upload = &deployment.Artifact{Object: f.Object, Digest: f.Digest, Size: f.Size}
-	w.change.Model = &contract.Reference{Blob: &contract.Blob{URL: "objects://" + deployment.UploadBucket + "/sha256/" + f.Digest.Hex()}}
 }
 
 // rejection is why nothing can be done for the source, or nil.

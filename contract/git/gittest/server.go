@@ -377,6 +377,13 @@ func (s *Server) Requests() []string {
 	return slices.Clone(s.requests)
 }
 
+// Refuse takes no pushes from then on, and says why.
+func (s *Server) Refuse(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Decline = why
+}
+
 // Accept takes pushes from then on.
 func (s *Server) Accept() {
 	s.mu.Lock()
