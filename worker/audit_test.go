@@ -105,15 +105,14 @@ func lived(t *testing.T) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.outcomeOf(s.publishRaw("slipway.commands.deployment.late.deploy", header, body))
-
+	late := s.publishRaw("slipway.commands.deployment.late.deploy", header, body)
+	for sequence := first; sequence <= late; sequence++ { // before the target refuses
+		s.outcomeOf(sequence)
+	}
 	s.target.refuse(deployment.Reject(deployment.CodeDigestMismatch, "model.artifact.digest", "it is another file"))
 	s.outcomeOf(s.publish(deployRequest("gone", "7", 5))) // shown as deploying, then not at all
 	s.target.refuse(errors.New("not now"))
 	s.outcomeOf(s.publish(replaceRequest("fraud", "8", 6))) // failed after three attempts
-	for sequence := uint64(1); sequence <= 13; sequence++ {
-		s.outcomeOf(sequence)
-	}
 	stop() // everything is projected
 	return s
 }
