@@ -229,8 +229,9 @@ func TestAuditOfABusySystem(t *testing.T) {
 	s := newSystem(t)
 	stops := []func(){s.run(s.worker("w1")), s.run(s.worker("w2"))}
 	ctx, cancel := context.WithCancel(t.Context())
-	published := make(chan uint64)
+	published := make(chan struct{})
 	go func() {
+		defer close(published) // also when a command has no outcome
 		var last uint64
 		for i := 0; ctx.Err() == nil; i++ {
 			for d := range 4 {
@@ -242,7 +243,6 @@ func TestAuditOfABusySystem(t *testing.T) {
 			}
 			s.outcomeOf(last) //nolint:contextcheck // it has the test's
 		}
-		published <- last
 	}()
 	kv, err := s.js.KeyValue(t.Context(), jetstream.DeploymentsBucket)
 	if err != nil {
