@@ -14,8 +14,9 @@ import (
 // repository as objects that never change. It says so already after the first
 // time: nothing is written again. A contract that would come to anything else by
 // now, because somebody else has changed it, is git.ErrChanged. What is not
-// allowed is a *deployment.Rejection; every other error may pass.
-func (c *Contracts) Write(ctx context.Context, wr deployment.Writing, progress func(string)) (out deployment.ContractChange, err error) {
+// allowed is a *deployment.Rejection; every other error may pass. hold is asked
+// before each push, and its error ends the write.
+func (c *Contracts) Write(ctx context.Context, wr deployment.Writing, hold func(context.Context) error, progress func(string)) (out deployment.ContractChange, err error) {
 	w := parse(wr.Reading)
 	if err := w.rejection(); err != nil {
 		return out, err
@@ -27,7 +28,7 @@ func (c *Contracts) Write(ctx context.Context, wr deployment.Writing, progress f
 			err = c.writeObjects(ctx, result)
 		}
 	} else {
-		result, err = c.push(ctx, wr, w)
+		result, err = c.push(ctx, wr, w, hold)
 	}
 	if err != nil {
 		return out, relocate(err, w.locate)
@@ -38,7 +39,7 @@ func (c *Contracts) Write(ctx context.Context, wr deployment.Writing, progress f
 }
 
 // push writes the contract into its repository.
-func (c *Contracts) push(ctx context.Context, wr deployment.Writing, w wanted) (git.Result, error) {
+func (c *Contracts) push(ctx context.Context, wr deployment.Writing, w wanted, hold func(context.Context) error) (git.Result, error) {
 	source, err := c.source(ctx, wr.Reading.Source)
 	if err != nil {
 		return git.Result{}, err
@@ -46,7 +47,7 @@ func (c *Contracts) push(ctx context.Context, wr deployment.Writing, w wanted) (
 	return c.Repositories.Write(ctx, source, git.Commit{
 		At: w.at, Change: w.change, Digest: wr.Digest,
 		Message: wr.Reading.Source.CommitMessage, Trailers: trailers(wr.Command),
-		Author: c.author(wr.Command), By: c.Author, When: wr.Command.At,
+		Author: c.author(wr.Command), By: c.Author, When: wr.Command.At, Hold: hold,
 	})
 }
 

@@ -142,12 +142,12 @@ func (c *faultyContracts) Read(ctx context.Context, r deployment.Reading, progre
 	return sourced, err
 }
 
-func (c *faultyContracts) Write(ctx context.Context, w deployment.Writing, progress func(string)) (deployment.ContractChange, error) {
+func (c *faultyContracts) Write(ctx context.Context, w deployment.Writing, hold func(context.Context) error, progress func(string)) (deployment.ContractChange, error) {
 	fails := c.fails()
 	if fails && !c.after {
 		return deployment.ContractChange{}, errInjected
 	}
-	written, err := c.Contracts.Write(ctx, w, progress)
+	written, err := c.Contracts.Write(ctx, w, hold, progress)
 	if fails && err == nil {
 		err = errInjected
 	}
@@ -187,7 +187,7 @@ func contractFaults() (all []contractFault) {
 			add := func(name string, inject func(*system, *worker.Worker, *repository)) {
 				all = append(all, contractFault{fmt.Sprintf("%s, after %v, repository %v", name, after, within), within, inject})
 			}
-			for at := 1; at <= 3; at++ { // started, validated, terminal
+			for at := 1; at <= 3 || within && at == 4; at++ { // started, validated, progress before a push, terminal
 				add(fmt.Sprint("append ", at), func(s *system, w *worker.Worker, _ *repository) {
 					w.Ledger = &faultyLedger{Ledger: s.ledger, at: at, after: after}
 				})
@@ -315,7 +315,7 @@ func TestTakeOverAfterPush(t *testing.T) {
 	}
 	dying := s.worker("w1")
 	dying.Contracts = r.sources
-	dying.Ledger = &faultyLedger{Ledger: s.ledger, at: 3, dead: true} // the terminal event
+	dying.Ledger = &faultyLedger{Ledger: s.ledger, at: 4, dead: true} // the terminal event
 	sequence := s.publish(aboutChurn("deploy", "1", `{"label":"Churn",`+r.source("churn-v1.ubj", true)+`}`))
 	if _, err := dying.Advance(t.Context(), addressOf("churn"), sequence); !errors.Is(err, errInjected) {
 		t.Fatalf("got %v, want the injected fault", err)
@@ -334,4 +334,57 @@ func TestTakeOverAfterPush(t *testing.T) {
 		t.Errorf("got %s by %s at %+v, want completed by w2 at %s", got.Outcome, got.Worker, got.Deployment.Model.Contract, pushed[0].Hash)
 	}
 	r.holds(s, got)
+}
+
+// A zombie wakes with a contract to push, after another worker has carried out
+// the command and one that went back: it pushes nothing, although what it planned
+// on is so again.
+func TestZombiePushesNothing(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	r := s.repository()
+	s.target.inspect = func(context.Context, deployment.Model) (deployment.Inspection, error) {
+		return deployment.Inspection{Format: deployment.FormatXGBoost, Objective: "binary:logistic", Features: 6, Outputs: 1}, nil
+	}
+	other := s.worker("other")
+	other.Contracts, other.Lease = r.sources, 1
+	s.advanceAll(other, aboutChurn("deploy", "before", `{"label":"Churn",`+r.source("churn-v1.ubj", true)+`}`))
+	began, wake := make(chan struct{}), make(chan struct{})
+	zombie := s.worker("zombie")
+	zombie.Contracts = &sleepyContracts{Contracts: r.sources, began: began, wake: wake}
+	sequence := s.publish(aboutChurn("replace", "1", `{"reason":"OTHER",`+r.source("churn-v2.ubj", true)+`}`))
+	ended := make(chan error, 1)
+	go func() {
+		_, err := zombie.Advance(t.Context(), addressOf("churn"), sequence)
+		ended <- err
+	}()
+	<-began
+	if _, err := other.Advance(t.Context(), addressOf("churn"), sequence); err != nil {
+		t.Fatal(err)
+	}
+	s.advanceAll(other, aboutChurn("replace", "back", `{"reason":"OTHER",`+r.source("churn-v1.ubj", true)+`}`))
+	pushed := r.log(t)
+	close(wake)
+	if err := <-ended; err != nil {
+		t.Errorf("zombie: got %v, want it to see that the command is finished", err)
+	}
+	if now := r.log(t); len(pushed) != r.before+3 || now[0].Hash != pushed[0].Hash {
+		t.Errorf("got %d commits and the newest %s, want %s of %d as before", len(now), now[0], pushed[0], r.before+3)
+	}
+	if got := s.outcomeOf(sequence); got.Outcome != events.Completed || got.Worker != "other" {
+		t.Errorf("got %s by %s, want completed by the other", got.Outcome, got.Worker)
+	}
+	s.unique(s.history())
+}
+
+// sleepyContracts write only when they are woken.
+type sleepyContracts struct {
+	worker.Contracts
+	began, wake chan struct{}
+}
+
+func (c *sleepyContracts) Write(ctx context.Context, w deployment.Writing, hold func(context.Context) error, progress func(string)) (deployment.ContractChange, error) {
+	close(c.began)
+	<-c.wake
+	return c.Contracts.Write(context.WithoutCancel(ctx), w, hold, progress) // as if nobody had told it yet
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/handlers"
 )
 
@@ -17,8 +18,9 @@ type Contracts interface {
 	Read(ctx context.Context, r deployment.Reading, progress func(string)) (deployment.Sourced, error)
 	// Write makes the contract say what was planned. Twice is the same as once. If
 	// the contract would come to anything else by now, it writes nothing, and the
-	// error may pass.
-	Write(ctx context.Context, w deployment.Writing, progress func(string)) (deployment.ContractChange, error)
+	// error may pass. hold is asked right before what cannot be taken back, and its
+	// error ends the write.
+	Write(ctx context.Context, w deployment.Writing, hold func(context.Context) error, progress func(string)) (deployment.ContractChange, error)
 }
 
 // read has the contract read. That it cannot be used is a fact like others.
@@ -55,9 +57,20 @@ func (a *attempt) read(ctx context.Context, asked handlers.Asked, facts *deploym
 	return decision, nil
 }
 
+// hold makes sure that the claim still holds, and that nobody has cancelled the
+// command. Who takes over later finds what is written then, or prevents it by
+// writing first: the branch moves once.
+func (a *attempt) hold(ctx context.Context) error {
+	if err := a.notCancelled(ctx); err != nil {
+		return err
+	}
+	_, err := a.publish(ctx, events.Progress, Data{Message: "pushing the contract"})
+	return err
+}
+
 // commitContract has the contract written and decides again with what that came to.
 func (a *attempt) commitContract(ctx context.Context, asked handlers.Asked, facts *deployment.Facts, writing deployment.Writing) (decision deployment.Decision, err error) {
-	written, err := a.Contracts.Write(ctx, writing, a.say)
+	written, err := a.Contracts.Write(ctx, writing, a.hold, a.say)
 	if err != nil {
 		return decision, asEffectError(err, deployment.CodeStoreUnavailable)
 	}

@@ -39,7 +39,7 @@ func (c *contracts) Read(_ context.Context, r deployment.Reading, progress func(
 	return s, nil
 }
 
-func (c *contracts) Write(context.Context, deployment.Writing, func(string)) (deployment.ContractChange, error) {
+func (c *contracts) Write(context.Context, deployment.Writing, func(context.Context) error, func(string)) (deployment.ContractChange, error) {
 	return deployment.ContractChange{}, errors.New("nothing is written here")
 }
 

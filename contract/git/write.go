@@ -28,6 +28,11 @@ type Commit struct {
 	By       Person            // who commits; zero: the author
 	When     time.Time         // the same for the same command, so that its commit is the same too; zero: now
 	Digest   deployment.Digest // of what the contract is to say then; "": whatever it comes to
+
+	// Hold is asked before each push, after what is pushed onto was read: its error
+	// ends the write. Who has taken over has either moved the branch since, so that
+	// the push is refused, or will find it done. Nil: nobody takes over.
+	Hold func(ctx context.Context) error
 }
 
 // Person is who did something, as git writes it.
@@ -256,6 +261,11 @@ func try(ctx context.Context, remote remote, s Source, c Commit) (Result, error)
 	hash, err := added.add(plumbing.CommitObject, c.text(tree, base.tip, plan))
 	if err != nil {
 		return Result{}, err
+	}
+	if c.Hold != nil {
+		if err := c.Hold(ctx); err != nil {
+			return Result{}, err
+		}
 	}
 	if err := remote.push(ctx, base.branch, base.tip, hash, added); err != nil {
 		return Result{}, err
