@@ -107,7 +107,7 @@ func (c *chaos) publishContracts(ctx context.Context, repo repository) (sequence
 		}
 		id := fmt.Sprint("contract-command-", n)
 		msg := &nats.Msg{Subject: jetstream.CommandSubject("deployment", name, op), Data: structured(deployment.KindDeployment, name, op, id, string(text))}
-		ack, err := c.JetStream.PublishMsg(c.tb.Context(), msg, natsjs.WithMsgID(id))
+		ack, err := c.JetStream.PublishMsg(context.WithoutCancel(ctx), msg, natsjs.WithMsgID(id))
 		if err != nil {
 			c.tb.Fatal(err)
 		}
