@@ -121,6 +121,7 @@ func TestU13EverythingIsFoundBeforeAnythingIsWritten(t *testing.T) {
 	_, err := (&contract.Folder{Dir: dir}).Write(t.Context(), "", contract.Change{Model: &contract.Reference{Blob: &contract.Blob{}}, Transformer: blob})
 	wantFindings(t, err,
 		"reference_incomplete model/reference.json#reference.blob.url: is required",
+		"folder_not_empty model: the folder is not empty",
 		"layout_invalid explainer/wrong.txt: does not belong there",
 		"transformer_docker_config_missing transformer/reference.json#reference: needs a docker image",
 		"metadata_invalid metadata.json#problemType: expected classification or regression",

@@ -148,19 +148,26 @@ func (pl *planner) part(p part, wanted *Reference) (*Part, error) {
 	folder := pl.At.join(p.name)
 	before := len(*pl.found)
 	wanted.check(p, path.Join(folder, referenceFile)+"#reference", pl.found)
+	wrong := len(*pl.found) > before
+	before = len(*pl.found)
 	entries, err := pl.list(folder)
 	if err != nil || len(*pl.found) > before {
 		return nil, err
 	}
-	same, err := pl.says(folder, p, entries, *wanted)
-	if err != nil {
-		return nil, err
-	}
-	if same {
-		return &Part{Reference: wanted}, nil
+	if !wrong {
+		same, err := pl.says(folder, p, entries, *wanted)
+		if err != nil {
+			return nil, err
+		}
+		if same {
+			return &Part{Reference: wanted}, nil
+		}
 	}
 	if len(entries) > 0 && !pl.change.Overwrite {
 		pl.found.add(CodeFolderNotEmpty, folder, "the folder is not empty: set overwriteContract to replace what is in it, or choose another contract path")
+		return nil, nil
+	}
+	if wrong {
 		return nil, nil
 	}
 	if err := pl.empty(folder, entries); err != nil {

@@ -39,6 +39,7 @@ type deployCmd struct {
 	Importance  deployment.Importance `help:"How much depends on it: CRITICAL, HIGH, MODERATE or LOW. Default: MODERATE."`
 	Server      string                `name:"prediction-server" help:"Id of the prediction server that clients are to ask; only where SLIPWAY_INSTALLATION is cloud." placeholder:"ID"`
 	Strict      bool                  `help:"Let a warning of a check stop it."`
+	DryRun      bool                  `help:"Say what would be checked and written, and change nothing."`
 	modelChoice
 	Wait waiting `embed:"" prefix:"command-"`
 }
@@ -56,7 +57,7 @@ func (d *deployCmd) Run(ctx context.Context, p *program) error {
 	}
 	return p.submit(ctx, c, d.Wait, deployment.KindDeployment, d.Name, "deploy",
 		handlers.Deploy{
-			Label: d.Label, Description: d.Description, Importance: d.Importance, Server: d.Server, Strict: d.Strict, ModelChoice: choice,
+			Label: d.Label, Description: d.Description, Importance: d.Importance, Server: d.Server, Strict: d.Strict, DryRun: d.DryRun, ModelChoice: choice,
 		})
 }
 
@@ -65,6 +66,7 @@ type replaceCmd struct {
 	Reason     deployment.Reason `required:"" help:"Why: ACCURACY, DATA_DRIFT, ERRORS, SCHEDULED_REFRESH, SCORING_SPEED, DEPRECATION or OTHER."`
 	ReasonText string            `help:"Why, in your own words."`
 	Strict     bool              `help:"Let a warning of a check stop it."`
+	DryRun     bool              `help:"Say what would be checked and written, and change nothing."`
 	modelChoice
 	Wait waiting `embed:"" prefix:"command-"`
 }
@@ -81,7 +83,7 @@ func (r *replaceCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	return p.submit(ctx, c, r.Wait, deployment.KindDeployment, r.Name, "replace",
-		handlers.Replace{Reason: r.Reason, ReasonText: r.ReasonText, Strict: r.Strict, ModelChoice: choice})
+		handlers.Replace{Reason: r.Reason, ReasonText: r.ReasonText, Strict: r.Strict, DryRun: r.DryRun, ModelChoice: choice})
 }
 
 type cancelCmd struct {
@@ -111,18 +113,22 @@ type modelChoice struct {
 }
 
 func (m *modelChoice) choice(ctx context.Context, p *program, c *client.Client) (handlers.ModelChoice, error) {
-	if m.Source.Repository != "" {
+	if m.Source.given() {
 		if m.Model != "" || m.Inline.File != "" || m.Inline.Facts != "" {
-			return handlers.ModelChoice{}, exitf(exitUsage, "expected --repository alone, without --model, --file and --facts: the contract says what the model is")
+			return handlers.ModelChoice{}, exitf(exitUsage, "expected --repository or --model-url alone, without --model, --file and --facts: the contract says what the model is")
 		}
-		return handlers.ModelChoice{Source: m.Source.source(m.Inline.Target)}, nil
+		source, err := m.Source.source(m.Inline.Target)
+		return handlers.ModelChoice{Source: source}, err
+	}
+	if err := m.Source.check(); err != nil {
+		return handlers.ModelChoice{}, err
 	}
 	facts, err := m.Inline.facts(ctx, p, c)
 	if err != nil {
 		return handlers.ModelChoice{}, err
 	}
 	if (facts == nil) == (m.Model == "") {
-		return handlers.ModelChoice{}, exitf(exitUsage, "expected --model, for a registered model, --repository, for a contract, or --file or --facts")
+		return handlers.ModelChoice{}, exitf(exitUsage, "expected --model, for a registered model, --repository or --model-url, for a contract, or --file or --facts")
 	}
 	return handlers.ModelChoice{ModelID: deployment.Name(m.Model), Model: facts}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 
+	"github.com/slipway-ml/slipway/contract"
 	"github.com/slipway-ml/slipway/deployment"
 )
 
@@ -18,14 +19,67 @@ type contractFlags struct {
 	ModelType       string `help:"Type of the model, e.g. XGBOOST. Default: what its file says." placeholder:"TYPE"`
 	ExplainerType   string `help:"Type of the explainer; NO_EXPLAINER leaves that of the contract alone." placeholder:"TYPE"`
 	TransformerType string `help:"Type of the transformer; NO_TRANSFORMER leaves that of the contract alone." placeholder:"TYPE"`
+
+	ModelURL          string `name:"model-url" help:"Url of the model: the contract is written with it, into the repository or, without one, into the artifacts object store." placeholder:"URL"`
+	ModelRegion       string `help:"Region of the model's bucket." placeholder:"REGION"`
+	ModelCredentials  string `help:"Id of the credentials for the model's bucket; the worker has them." placeholder:"ID"`
+	Metadata          string `help:"File with what metadata.json is to say: it is written into the contract." type:"existingfile" placeholder:"PATH"`
+	Overwrite         bool   `help:"Replace the model that the contract has."`
+	OverwriteMetadata bool   `help:"Replace a metadata.json that says something else."`
+	Message           string `help:"Message of the commit. Default: one that says what changes."`
 }
 
-func (f contractFlags) source(target string) *deployment.Source {
-	return &deployment.Source{
+// given reports whether the flags name a contract, or say what to write into one.
+func (f contractFlags) given() bool { return f.Repository != "" || f.writes() }
+
+// writes reports whether a contract is to be written.
+func (f contractFlags) writes() bool { return f.ModelURL != "" || f.Metadata != "" }
+
+// check refuses flags of writing where nothing is written, so that none is passed
+// over.
+func (f contractFlags) check() error {
+	if f.writes() {
+		return nil
+	}
+	for flag, set := range map[string]bool{
+		"--model-region": f.ModelRegion != "", "--model-credentials": f.ModelCredentials != "", "--overwrite": f.Overwrite,
+		"--overwrite-metadata": f.OverwriteMetadata, "--message": f.Message != "",
+	} {
+		if set {
+			return exitf(exitUsage, "%s is for a contract that is written: expected --model-url or --metadata too", flag)
+		}
+	}
+	return nil
+}
+
+func (f contractFlags) source(target string) (*deployment.Source, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	source := &deployment.Source{
 		Route: deployment.RouteExisting, URL: f.Repository, Branch: f.Branch, Tag: f.Tag, Commit: f.Commit,
 		ContractPath: f.ContractPath, CredentialsID: f.Credentials, Target: target,
 		ModelType: typeText(f.ModelType), ExplainerType: typeText(f.ExplainerType), TransformerType: typeText(f.TransformerType),
+		OverwriteContract: f.Overwrite, OverwriteMetadata: f.OverwriteMetadata, CommitMessage: f.Message,
 	}
+	if !f.writes() {
+		return source, nil
+	}
+	source.Route = deployment.RouteReference
+	if f.ModelURL != "" {
+		reference := contract.Reference{Blob: &contract.Blob{URL: f.ModelURL, Region: f.ModelRegion, CredentialsID: f.ModelCredentials}}
+		text, err := json.Marshal(reference)
+		if err != nil {
+			return nil, err
+		}
+		source.Model = text
+	}
+	if f.Metadata != "" {
+		if err := readJSON("--metadata", f.Metadata, &source.Metadata); err != nil {
+			return nil, err
+		}
+	}
+	return source, nil
 }
 
 // typeText is a type as a command has it: a number, or a name.

@@ -12,6 +12,8 @@ func (e entry) completed() string {
 	switch {
 	case e.Op == handlers.OpValidate && e.Validation != nil:
 		return fmt.Sprintf("%s: %s", e.Validation.Status, e.Validation.Message)
+	case e.dryRun():
+		return "would be done; nothing was changed"
 	case e.Changed != nil && !*e.Changed:
 		return "it was so already"
 	case e.Replacement != nil && e.Replacement.Rollback:
@@ -29,6 +31,12 @@ func (e entry) completed() string {
 	default:
 		return "registered"
 	}
+}
+
+// dryRun reports whether the command was one: nothing has changed of which model
+// serves, and it was not so already either.
+func (e entry) dryRun() bool {
+	return (e.Op == "deploy" || e.Op == "replace") && e.Changed != nil && !*e.Changed
 }
 
 // known is what people know the deployment by.

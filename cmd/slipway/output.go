@@ -53,6 +53,7 @@ func (p *program) printOutcome(e entry) error {
 		if err := p.printVerdict(e); err != nil {
 			return err
 		}
+		p.printContract(e)
 		if e.Failure != nil {
 			p.printFindings(e)
 		}
@@ -64,9 +65,42 @@ func (p *program) printOutcome(e entry) error {
 	return &exitError{code, errSaid}
 }
 
-// printVerdict writes each check of a validation.
+// printContract writes what was, or in a dry run would be, written.
+func (p *program) printContract(e entry) {
+	c := e.Contract
+	if c == nil {
+		return
+	}
+	where, verb := "the artifacts object store", "wrote"
+	if c.Repository != "" {
+		where = c.Repository + " " + c.Branch
+	}
+	if c.Commit != "" {
+		where += " " + c.Commit
+	}
+	if e.dryRun() {
+		verb = "would write"
+	}
+	if c.Empty() {
+		fmt.Fprintf(p.stdout, "  the contract in %s says so already\n", where)
+	}
+	for _, f := range c.Files {
+		fmt.Fprintf(p.stdout, "  %s %s in %s\n", verb, f.Path, where)
+		if f.Content != "" {
+			fmt.Fprintf(p.stdout, "    %s\n", strings.TrimSuffix(f.Content, "\n"))
+		}
+	}
+	for _, name := range c.Removed {
+		fmt.Fprintf(p.stdout, "  %s without %s\n", verb, name)
+	}
+	for _, name := range c.Kept {
+		fmt.Fprintf(p.stdout, "  kept %s, which says something else (--overwrite-metadata)\n", name)
+	}
+}
+
+// printVerdict writes each check of a validation, or of a dry run.
 func (p *program) printVerdict(e entry) error {
-	if e.Op != handlers.OpValidate || e.Outcome != events.Completed {
+	if e.Op != handlers.OpValidate && !e.dryRun() || e.Outcome != events.Completed {
 		return nil
 	}
 	var rows [][]string
@@ -80,7 +114,8 @@ func (p *program) printVerdict(e entry) error {
 func (p *program) printFindings(e entry) {
 	for _, finding := range e.Failure.Findings {
 		switch {
-		case strings.ContainsAny(finding.Path, "/#"): // a place in a repository, which its message does not name
+		case strings.ContainsAny(finding.Path, "/#") || strings.HasPrefix(finding.Path, "source.") && !strings.HasPrefix(finding.Message, finding.Path):
+			// a place in a repository, or in what is to be written there, which its message does not name
 			fmt.Fprintf(p.stdout, "  %s  %s: %s\n", finding.Code, finding.Path, finding.Message)
 		case finding.Message != e.Failure.Message:
 			fmt.Fprintf(p.stdout, "  %s  %s\n", finding.Code, finding.Message)
