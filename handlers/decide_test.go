@@ -143,16 +143,19 @@ func checkValidation(tb testing.TB, d deployment.Decision) {
 
 // thenJSON is a decision as the cases show it.
 type thenJSON struct {
-	Inspect     deployment.Name         `json:"inspect,omitempty"` // the model whose file is to be looked at
-	Shown       *shownJSON              `json:"shown,omitempty"`   // while effects run
-	Changed     bool                    `json:"changed"`
-	After       *afterJSON              `json:"after,omitempty"`
-	Checks      map[string]string       `json:"checks,omitempty"`
-	Effects     []map[string]any        `json:"effects,omitempty"`
-	Registered  deployment.Name         `json:"registered,omitempty"`
-	Replacement *deployment.Replacement `json:"replacement,omitempty"`
-	Drift       *deployment.DriftChange `json:"driftTracking,omitempty"`
-	Validation  *deployment.Validation  `json:"validation,omitempty"`
+	Read        *deployment.Reading        `json:"read,omitempty"`    // the contract that is to be read, or planned
+	Inspect     deployment.Name            `json:"inspect,omitempty"` // the model whose file is to be looked at
+	Write       *deployment.Writing        `json:"write,omitempty"`   // the contract that is to be written
+	Shown       *shownJSON                 `json:"shown,omitempty"`   // while effects run
+	Changed     bool                       `json:"changed"`
+	After       *afterJSON                 `json:"after,omitempty"`
+	Checks      map[string]string          `json:"checks,omitempty"`
+	Effects     []map[string]any           `json:"effects,omitempty"`
+	Contract    *deployment.ContractChange `json:"contract,omitempty"`
+	Registered  deployment.Name            `json:"registered,omitempty"`
+	Replacement *deployment.Replacement    `json:"replacement,omitempty"`
+	Drift       *deployment.DriftChange    `json:"driftTracking,omitempty"`
+	Validation  *deployment.Validation     `json:"validation,omitempty"`
 }
 
 type shownJSON struct {
@@ -168,7 +171,7 @@ type afterJSON struct {
 }
 
 func accepted(d deployment.Decision) thenJSON {
-	then := thenJSON{Changed: d.Changed, Checks: verdicts(d.Checks), Replacement: d.Replacement, Drift: d.Drift, Validation: d.Validation}
+	then := thenJSON{Read: d.Read, Write: d.Write, Contract: d.Contract, Changed: d.Changed, Checks: verdicts(d.Checks), Replacement: d.Replacement, Drift: d.Drift, Validation: d.Validation}
 	if d.Inspect != nil {
 		then.Inspect = d.Inspect.ID
 	}

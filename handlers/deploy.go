@@ -46,8 +46,12 @@ func decideDeploy(before deployment.Subject, facts deployment.Facts, cmd deploym
 	if before.Deployment != nil {
 		shown.Revision, shown.Generation = before.Deployment.Revision, before.Deployment.Generation
 	}
-	if reading, err := data.unread(facts, nil); reading != nil || err != nil {
-		return seen(deployment.Decision{Read: reading, Shown: shown}, data.DryRun), err
+	reading, err := data.unread(facts, nil)
+	if err != nil {
+		return deployment.Decision{}, err
+	}
+	if reading != nil {
+		return seen(deployment.Decision{Read: reading, Shown: shown}, data.DryRun), nil
 	}
 	chosen, err := data.resolve(facts, nil)
 	if err != nil {

@@ -14,6 +14,19 @@ import (
 // checkDecision holds for every decision, whatever the operation.
 func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 	tb.Helper()
+	if d.Read != nil {
+		if diff := gocmp.Diff(deployment.Decision{Read: d.Read, Shown: d.Shown}, d); diff != "" || c.facts.Sourced != nil {
+			tb.Errorf("a contract is to be read, but there is more (-want +got):\n%s", diff)
+		}
+		return
+	}
+	if d.Write != nil {
+		only := deployment.Decision{Write: d.Write, Shown: d.Shown, Checks: d.Checks, Validation: d.Validation}
+		if diff := gocmp.Diff(only, d); diff != "" || c.facts.Inspection == nil || c.facts.Written != nil || d.Checks.Status() == deployment.Failing {
+			tb.Errorf("a contract is to be written, but there is more, or too early (-want +got):\n%s", diff)
+		}
+		return
+	}
 	if d.Inspect != nil {
 		only := deployment.Decision{Inspect: d.Inspect, Shown: d.Shown}
 		if diff := gocmp.Diff(only, d); diff != "" || c.facts.Inspected() {
@@ -36,6 +49,12 @@ func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 	if c.operation.Op == handlers.OpValidate { // never changes anything, whatever the verdict (R13)
 		if diff := gocmp.Diff(deployment.Decision{After: c.given, Checks: d.Checks, Validation: d.Validation}, d); diff != "" {
 			tb.Errorf("a validation changes something (-want +got):\n%s", diff)
+		}
+		return
+	}
+	if rollsOut := c.operation.Op == "deploy" || c.operation.Op == "replace"; rollsOut && !d.Changed && strings.Contains(string(c.data), `"dryRun"`) {
+		if diff := gocmp.Diff(deployment.Decision{After: c.given, Checks: d.Checks, Validation: d.Validation, Contract: d.Contract}, d); diff != "" {
+			tb.Errorf("a dry run changes something (-want +got):\n%s", diff)
 		}
 		return
 	}

@@ -30,11 +30,15 @@ func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deploy
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	if reading, err := data.unread(facts, state.Model); reading != nil || err != nil {
+	reading, err := data.unread(facts, state.Model)
+	if err != nil {
+		return deployment.Decision{}, err
+	}
+	if reading != nil {
 		if r := facts.Policy.Permit(cmd); r != nil { // nothing is fetched for who may not replace
 			return deployment.Decision{}, r
 		}
-		return seen(deployment.Decision{Read: reading, Shown: state.Going(deployment.StatusReplacing)}, data.DryRun), err
+		return seen(deployment.Decision{Read: reading, Shown: state.Going(deployment.StatusReplacing)}, data.DryRun), nil
 	}
 	chosen, err := data.resolve(facts, state.Model)
 	if err != nil {

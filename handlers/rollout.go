@@ -28,7 +28,7 @@ func (r rollout) decide(d deployment.Decision) deployment.Decision {
 		}
 	}
 	d.Changed, d.Contract = true, r.chosen.contract.Brief()
-	d.Effects = []deployment.Effect{deployment.Serve{Model: r.chosen.model.Ref(), Golden: r.chosen.model.Golden}}
+	d.Effects = []deployment.Effect{deployment.Serve{Model: r.chosen.ref, Golden: r.chosen.model.Golden}}
 	return d
 }
 

@@ -29,11 +29,15 @@ func decideValidate(before deployment.Subject, facts deployment.Facts, cmd deplo
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	if reading, err := data.unread(facts, state.Model); reading != nil || err != nil {
+	reading, err := data.unread(facts, state.Model)
+	if err != nil {
+		return deployment.Decision{}, err
+	}
+	if reading != nil {
 		if r := facts.Policy.Permit(cmd); r != nil {
 			return deployment.Decision{}, r
 		}
-		return deployment.Decision{Read: reading}, err
+		return deployment.Decision{Read: reading}, nil
 	}
 	chosen, err := data.resolve(facts, state.Model)
 	if err != nil {
