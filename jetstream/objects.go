@@ -1,9 +1,12 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"io/fs"
 
@@ -11,7 +14,10 @@ import (
 )
 
 // Objects is the object store that holds model files.
-type Objects struct{ store natsjs.ObjectStore }
+type Objects struct {
+	js    natsjs.JetStream
+	store natsjs.ObjectStore
+}
 
 // OpenObjects opens the object store, which Provision makes.
 func OpenObjects(ctx context.Context, js natsjs.JetStream) (*Objects, error) {
@@ -19,7 +25,7 @@ func OpenObjects(ctx context.Context, js natsjs.JetStream) (*Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open object store %s: %w", ArtifactsStore, err)
 	}
-	return &Objects{store: store}, nil
+	return &Objects{js: js, store: store}, nil
 }
 
 // Get streams the object. Its error wraps fs.ErrNotExist when there is none.
@@ -56,24 +62,89 @@ func (r objectReader) Read(p []byte) (n int, err error) {
 
 // Put streams r into the object, replacing what it was.
 func (o *Objects) Put(ctx context.Context, name string, r io.Reader) error {
-	ctx, cancel := undated(ctx)
-	defer cancel()
-	if _, err := o.store.Put(ctx, natsjs.ObjectMeta{Name: name}, r); err != nil {
-		return o.failed("put", name, err)
+	_, err := o.PutSum(ctx, name, r, nil)
+	return err
+}
+
+// ErrSum says that bytes have another SHA-256 than they were to have. Nothing is stored.
+var ErrSum = errors.New("other bytes than announced")
+
+// PutSum is Put of bytes whose SHA-256 is to be want; nil: any. What it was is
+// replaced once all of r is stored and is what it is to be, and not before: an
+// error of r, ErrSum or the end of this process leaves it as it was.
+func (o *Objects) PutSum(ctx context.Context, name string, r io.Reader, want []byte) (Object, error) {
+	in := &summed{r: r, sum: sha256.New(), want: want, stop: func() error { return context.Cause(ctx) }}
+	if err := o.put(ctx, name, in); err != nil {
+		return Object{}, o.failed("put", name, err)
 	}
-	return nil
+	stored, err := o.Look(ctx, name)
+	if sent := (Object{in.size, in.sum.Sum(nil)}); err == nil && (stored.Size != sent.Size || !bytes.Equal(stored.Sum, sent.Sum)) {
+		err = o.failed("put", name, fmt.Errorf("%d bytes with the SHA-256 %x were sent, %d with %x are there: somebody else has put others",
+			sent.Size, sent.Sum, stored.Size, stored.Sum))
+	}
+	return stored, err
+}
+
+// summed computes the SHA-256 of what is read, and ends with ErrSum if that is
+// not what is wanted. It fills what it is given: each read becomes a message.
+type summed struct {
+	r    io.Reader
+	sum  hash.Hash
+	size int64
+	want []byte       // nil: any
+	stop func() error // why reading has to end; nil: it goes on
+}
+
+func (s *summed) Read(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		if err = s.stop(); err == nil {
+			var more int
+			more, err = s.r.Read(p[n:])
+			n += more
+		}
+	}
+	s.sum.Write(p[:n])
+	s.size += int64(n)
+	if errors.Is(err, io.EOF) && s.want != nil {
+		if got := s.sum.Sum(nil); !bytes.Equal(got, s.want) {
+			err = fmt.Errorf("%w: the SHA-256 is %x, expected %x", ErrSum, got, s.want)
+		}
+	}
+	return n, err
+}
+
+// Object is what the object store says of an object.
+type Object struct {
+	Size int64  // bytes
+	Sum  []byte // SHA-256, 32 bytes
+}
+
+// Look is what there is of that name. Its error wraps fs.ErrNotExist when there is
+// nothing.
+func (o *Objects) Look(ctx context.Context, name string) (Object, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	info, err := o.store.GetInfo(ctx, name)
+	if err != nil {
+		return Object{}, o.failed("look up", name, err)
+	}
+	found, err := object(info)
+	if err != nil {
+		return Object{}, o.failed("look up", name, err)
+	}
+	return found, nil
 }
 
 // Size is the size of the object in bytes. Its error wraps fs.ErrNotExist when
 // there is none.
 func (o *Objects) Size(ctx context.Context, name string) (int64, error) {
-	ctx, cancel := bounded(ctx)
-	defer cancel()
-	info, err := o.store.GetInfo(ctx, name)
-	if err != nil {
-		return 0, o.failed("look up", name, err)
-	}
-	return int64(info.Size), nil //nolint:gosec // an object is never that large
+	found, err := o.Look(ctx, name)
+	return found.Size, err
+}
+
+func object(info *natsjs.ObjectInfo) (Object, error) {
+	sum, err := natsjs.DecodeObjectDigest(info.Digest)
+	return Object{Size: int64(info.Size), Sum: sum}, err //nolint:gosec // an object is never that large
 }
 
 func (o *Objects) failed(verb, name string, err error) error {

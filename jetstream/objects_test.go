@@ -2,10 +2,13 @@ package jetstream_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -66,4 +69,70 @@ func TestObjects(t *testing.T) {
 		t.Error("put of half an object succeeded")
 	}
 	expect([]byte{}) // what was there is still there
+}
+
+// What is put under a name is seen once it is complete and what it was said to be.
+func TestPutSum(t *testing.T) {
+	t.Parallel()
+	js := jetstreamtest.Start(t)
+	objects, err := jetstream.OpenObjects(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const name = "run-42/model.onnx"
+	body := bytes.Repeat([]byte("model "), 100_000)
+	sum := sha256.Sum256(body)
+	got, err := objects.PutSum(t.Context(), name, iotest.OneByteReader(bytes.NewReader(body)), sum[:])
+	if want := (jetstream.Object{Size: int64(len(body)), Sum: sum[:]}); err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %v %v, want %v", got, err, want)
+	}
+	stored := func() (messages uint64) {
+		t.Helper()
+		if found, err := objects.Look(t.Context(), name); err != nil || !bytes.Equal(found.Sum, sum[:]) {
+			t.Errorf("got %x %v, want what was put first", found.Sum, err)
+		}
+		stream, err := js.Stream(t.Context(), "OBJ_"+jetstream.ArtifactsStore)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return stream.CachedInfo().State.Msgs
+	}
+	before := stored()
+	if before > 6 { // five chunks of 128 KiB and what says so
+		t.Errorf("%d bytes became %d messages", len(body), before)
+	}
+
+	ended, end := context.WithCancelCause(t.Context())
+	for why, put := range map[string]func() error{
+		"other bytes": func() error {
+			_, err := objects.PutSum(t.Context(), name, bytes.NewReader(body[1:]), sum[:])
+			return err
+		},
+		"half of it": func() error {
+			_, err := objects.PutSum(t.Context(), name, io.MultiReader(bytes.NewReader(body[:300_000]), iotest.ErrReader(errTorn)), nil)
+			return err
+		},
+		"told to end": func() error {
+			_, err := objects.PutSum(ended, name, io.MultiReader(bytes.NewReader(body[:300_000]), calling(func() { end(errTorn) }), rand.NewChaCha8([32]byte{})), nil)
+			return err
+		},
+	} {
+		err := put()
+		if !errors.Is(err, jetstream.ErrSum) && !errors.Is(err, errTorn) || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v", why, err)
+		}
+		if after := stored(); after != before {
+			t.Errorf("%s: %d messages were left behind", why, after-before)
+		}
+	}
+}
+
+var errTorn = errors.New("torn")
+
+// calling is a reader of nothing that calls f.
+type calling func()
+
+func (f calling) Read([]byte) (int, error) {
+	f()
+	return 0, io.EOF
 }
