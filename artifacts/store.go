@@ -68,9 +68,6 @@ type Store struct {
 	busy map[deployment.Digest]chan struct{} // closed when the work on the digest ends
 }
 
-// ObjectName is the name under which the bytes of a digest are kept in Objects.
-func ObjectName(d deployment.Digest) string { return "sha256/" + d.Hex() }
-
 // Pin makes the artifact ours: it fetches the bytes from where the producer put
 // them, verifies digest and size, keeps them in Objects and in Dir, and returns
 // the path of the file. Twice is the same as once: what is kept already is not

@@ -106,6 +106,27 @@ func Example() {
 	// churn-v1: 0.9032710
 }
 
+// The files of a model are put where a worker finds them. What is there already is
+// not sent again.
+func ExampleClient_UploadPath() {
+	ctx := context.Background()
+	c, err := client.Connect(ctx, client.FromEnvironment(), "/pipelines/churn")
+	must(err)
+	defer c.Close()
+
+	for range 2 {
+		sent := int64(0)
+		files, err := c.UploadPath(ctx, "../cmd/slipway/demo/churn-v1.ubj", "run-4711", func(done, total int64) { sent = done })
+		must(err)
+		for _, file := range files {
+			fmt.Println(file.Path, file.Object, file.Digest[:15], file.Size, "bytes,", sent, "sent")
+		}
+	}
+	// Output:
+	// churn-v1.ubj run-4711/churn-v1.ubj sha256:0328f18c 12366 bytes, 12366 sent
+	// churn-v1.ubj run-4711/churn-v1.ubj sha256:0328f18c 12366 bytes, 0 sent
+}
+
 // To replace a model and wait takes as long as it takes, up to DefaultWait or what
 // the context says.
 func ExampleClient_ReplaceAndWait() {

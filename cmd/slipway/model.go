@@ -114,7 +114,7 @@ func upload(ctx context.Context, p *program, c *client.Client, path string) (dep
 		return deployment.Artifact{}, exitf(exitUsage, "--file: %w", err)
 	}
 	defer file.Close()
-	return c.Upload(ctx, file, func(a deployment.Artifact) {
-		fmt.Fprintf(p.stderr, "uploading %s, %d bytes\n", path, a.Size)
-	})
+	show := p.meter(path)
+	defer show.end()
+	return c.Upload(ctx, file, show.progress)
 }

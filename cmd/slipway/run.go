@@ -47,6 +47,7 @@ type cli struct {
 	Worker        workerCmd        `cmd:"" help:"Start a worker against an external NATS server."`
 	PredictServer predictServerCmd `cmd:"" name:"predict-server" help:"Start a prediction server against an external NATS server."`
 
+	Upload     uploadCmd     `cmd:"" help:"Put a model file, or a folder of files, into the artifacts object store."`
 	Register   registerCmd   `cmd:"" help:"Register a model."`
 	Deploy     deployCmd     `cmd:"" help:"Create a deployment and serve a model from it."`
 	Replace    replaceCmd    `cmd:"" help:"Serve another model from a deployment, without interruption."`
