@@ -24,6 +24,7 @@ import (
 	"github.com/slipway-ml/slipway/artifacts/bucket"
 	"github.com/slipway-ml/slipway/credentials"
 	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/gateway"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
 )
@@ -43,6 +44,9 @@ type Config struct {
 	ServerID     string        `env:"SLIPWAY_SERVER_ID"`
 	KeepPrevious time.Duration `env:"SLIPWAY_KEEP_PREVIOUS, default=5m"`
 	HealthAddr   string        `env:"SLIPWAY_HEALTH_ADDR, default=127.0.0.1:8081"`
+
+	GatewayAddr      string `env:"SLIPWAY_GATEWAY_ADDR"`
+	GatewayTokenFile string `env:"SLIPWAY_GATEWAY_TOKEN_FILE"`
 
 	PredictMaxBody     int64         `env:"SLIPWAY_PREDICT_MAX_BODY_BYTES, default=16777216"`
 	PredictMaxRows     int           `env:"SLIPWAY_PREDICT_MAX_ROWS, default=100000"`
@@ -125,6 +129,9 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.Replicas >= 1 && c.Replicas <= 5, "SLIPWAY_REPLICAS", "1 to 5", c.Replicas)
 	check(isAddr(c.PredictAddr), "SLIPWAY_PREDICT_ADDR", "host:port, port 0 for a free one", c.PredictAddr)
 	check(isAddr(c.HealthAddr), "SLIPWAY_HEALTH_ADDR", "host:port, port 0 for a free one", c.HealthAddr)
+	check(c.GatewayAddr == "" || isAddr(c.GatewayAddr) && (c.GatewayTokenFile != "" || gateway.IsLoopback(c.GatewayAddr)),
+		"SLIPWAY_GATEWAY_ADDR", "host:port, with the host 127.0.0.1, ::1 or localhost unless there is a SLIPWAY_GATEWAY_TOKEN_FILE", c.GatewayAddr)
+	check(c.GatewayTokenFile == "" || is(fs.FileMode.IsRegular, c.GatewayTokenFile), "SLIPWAY_GATEWAY_TOKEN_FILE", "a file that is there", c.GatewayTokenFile)
 	check(c.PredictURL == "" || isHTTP(c.PredictURL), "SLIPWAY_PREDICT_URL", "an http or https url", c.PredictURL)
 	check(serverID.MatchString(c.ServerID), "SLIPWAY_SERVER_ID", "letters, digits, dashes and underscores", c.ServerID)
 	check(c.KeepPrevious >= 0, "SLIPWAY_KEEP_PREVIOUS", "a duration such as 5m, 0 to keep none", c.KeepPrevious)

@@ -128,6 +128,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"SLIPWAY_ALLOW_LOCAL_REPOSITORIES": "true", "SLIPWAY_ALLOW_HTTP_REPOSITORIES": "true", "SLIPWAY_MAX_REPOSITORY_BYTES": "6",
 		"SLIPWAY_KNOWN_HOSTS": "config.go", "SLIPWAY_CREDENTIALS_DIR": "testdata", "SLIPWAY_CREDENTIAL_GIT": "s3cret",
 		"SLIPWAY_GIT_AUTHOR_NAME": "Robot", "SLIPWAY_GIT_AUTHOR_EMAIL": "robot@example.com",
+		"SLIPWAY_GATEWAY_ADDR": "0.0.0.0:8082", "SLIPWAY_GATEWAY_TOKEN_FILE": "config.go",
 		"NATS_URL": "nats://a,nats://b", "NATS_CREDS": "c", "NATS_NKEY": "n", "NATS_CONTEXT": "x",
 	}
 	got, err := readConfig(t.Context(), environment)
@@ -146,6 +147,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		AllowPrivateRedirects: true, MachineIdentity: true, Buckets: bucketSettings{"AWS_REGION": "eu-central-1"},
 		AllowLocalRepositories: true, AllowHTTPRepositories: true, MaxRepositoryBytes: 6, KnownHosts: "config.go", CredentialsDir: "testdata",
 		GitAuthorName: "Robot", GitAuthorEmail: "robot@example.com",
+		GatewayAddr: "0.0.0.0:8082", GatewayTokenFile: "config.go",
 		Credentials: map[string]string{"SLIPWAY_CREDENTIAL_GIT": "s3cret"},
 		NATSURL:     "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
 	}
@@ -200,6 +202,8 @@ var invalid = map[string][]string{
 	"NATS_NKEY":                      {"/no/such/file"},
 	"NATS_CONTEXT":                   {"no-such-context", "../x"},
 	"SLIPWAY_KEEP_PREVIOUS":          {"-1s", "5", "x"},
+	"SLIPWAY_GATEWAY_ADDR":           {"8082", "127.0.0.1", "0.0.0.0:8082", ":8082", "example.com:8082", "[::]:0"},
+	"SLIPWAY_GATEWAY_TOKEN_FILE":     {"/no/such/file", "testdata"},
 
 	"SLIPWAY_ALLOW_PRIVATE_REDIRECTS":  {"maybe", "2"},
 	"SLIPWAY_MACHINE_IDENTITY":         {"maybe", "2"},

@@ -14,6 +14,7 @@ import (
 type endpoints struct {
 	NATS    string `json:"nats,omitempty"`
 	Predict string `json:"predict,omitempty"`
+	Gateway string `json:"gateway,omitempty"`
 	Health  string `json:"health,omitempty"`
 	PID     int    `json:"pid"`
 }

@@ -51,6 +51,7 @@ var mayImport = map[string][]string{
 	"serving/predict/lightgbm":    {},
 	"serving/predict/onnx":        {},
 	"serving/predict/xgboost":     {},
+	"gateway":                     {"artifacts", "deployment", "events", "jetstream", "worker", "github.com/nats-io/nats.go"},
 	"client":                      {"artifacts", "deployment", "events", "handlers", "jetstream", "serving", "worker", "github.com/nats-io/nats.go"},
 	"worker":                      {"deployment", "events", "handlers", "jetstream", "schemas", "golang.org/x/sync"},
 	"cmd/slipway":                 {everything},

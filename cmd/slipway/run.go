@@ -46,6 +46,7 @@ type cli struct {
 	Up            upCmd            `cmd:"" help:"Start everything in one process: NATS, worker, prediction server."`
 	Worker        workerCmd        `cmd:"" help:"Start a worker against an external NATS server."`
 	PredictServer predictServerCmd `cmd:"" name:"predict-server" help:"Start a prediction server against an external NATS server."`
+	Gateway       gatewayCmd       `cmd:"" help:"Start a gateway for pipelines that speak HTTP and not NATS."`
 
 	Upload     uploadCmd     `cmd:"" help:"Put a model file, or a folder of files, into the artifacts object store."`
 	Register   registerCmd   `cmd:"" help:"Register a model."`

@@ -39,6 +39,8 @@ func TestMain(m *testing.M) {
 //	signal NAME TERM        send a signal
 //	ended NAME CODE         wait until NAME ends, with that code; what it wrote
 //	                        is in NAME.stdout and NAME.stderr
+//	http CODE METHOD PATH [FILE [HEADER...]]  ask the gateway, which must answer
+//	                        with that code; the answer is in answer and answer.header
 //	field FILE PATH VALUE   compare a member of a JSON document
 //	lines FILE COUNT        count lines
 func TestScripts(t *testing.T) {
@@ -75,8 +77,8 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": positive(1, scriptExits), "up": positive(0, scriptUp), "start": positive(2, scriptStart),
 			"await": positive(2, scriptAwait), "signal": positive(2, scriptSignal), "ended": positive(2, scriptEnded),
-			"repository": positive(1, scriptRepository),
-			"field":      positive(3, scriptField), "lines": positive(2, scriptLines),
+			"repository": positive(1, scriptRepository), "http": positive(3, scriptHTTP),
+			"field": positive(3, scriptField), "lines": positive(2, scriptLines),
 		},
 	})
 }
@@ -126,6 +128,7 @@ func scriptUp(ts *testscript.TestScript, args []string) {
 	ts.Check(err)
 	ts.Setenv("NATS_URL", where.NATS)
 	ts.Setenv("PREDICT", where.Predict)
+	ts.Setenv("GATEWAY", where.Gateway)
 }
 
 func scriptStart(ts *testscript.TestScript, args []string) { begin(ts, args[0], args[1:]) }

@@ -51,7 +51,17 @@ func (u *upCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	where := endpoints{NATS: server.URL(), Predict: localURL(listener)}
-	return runParts(ctx, p, js, listener, where, log, func(ctx context.Context) error {
+	gate, gateListener, err := p.upGateway(ctx, js, log)
+	if err != nil {
+		return err
+	}
+	var more []part
+	if gate != nil {
+		defer gateListener.Close()
+		where.Gateway = localURL(gateListener)
+		more = append(more, func(ctx context.Context) error { return gate.Run(ctx, gateListener) })
+	}
+	return runParts(ctx, p, js, listener, where, log, more, func(ctx context.Context) error {
 		u.greet(p, where, time.Since(began))
 		if u.Demo {
 			return demo(ctx, p, js, where)
@@ -66,6 +76,9 @@ func (u *upCmd) greet(p *program, where endpoints, took time.Duration) {
   predictions  %s
   data         %s
 `, took.Round(time.Millisecond), where.NATS, where.Predict, p.DataDir)
+	if where.Gateway != "" {
+		fmt.Fprintf(p.stdout, "  gateway      %s\n", where.Gateway)
+	}
 	if !u.Demo {
 		fmt.Fprintf(p.stdout, `
 Try next, in another terminal:
@@ -75,9 +88,13 @@ Try next, in another terminal:
 	}
 }
 
-// runParts runs a worker and a prediction server until ctx ends: the worker
-// stops first, so that what it is doing can end. ready is called once both run.
-func runParts(ctx context.Context, p *program, js natsjs.JetStream, listener net.Listener, where endpoints, log *slog.Logger, ready func(context.Context) error) error {
+// part is something else that runs until its context ends.
+type part func(context.Context) error
+
+// runParts runs a worker, a prediction server and more until ctx ends: the
+// prediction server stops last, so that what the worker is doing can end. ready is
+// called once all run.
+func runParts(ctx context.Context, p *program, js natsjs.JetStream, listener net.Listener, where endpoints, log *slog.Logger, more []part, ready func(context.Context) error) error {
 	w, commands, err := newWorker(ctx, p.Config, js, log)
 	if err != nil {
 		return err
@@ -98,6 +115,9 @@ func runParts(ctx context.Context, p *program, js natsjs.JetStream, listener net
 		defer stopServing()
 		return work(working, p.Config, js, w, commands)
 	})
+	for _, run := range more {
+		parts.Go(func() error { return run(working) })
+	}
 	parts.Go(func() error {
 		select {
 		case <-loaded:
