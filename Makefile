@@ -16,7 +16,7 @@ GROWTH        ?= 1:10000,1000:10000,1:1000000,1000:1000000,100000:1000000
 CEILING       ?= one
 
 .DEFAULT_GOAL := help
-.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling fuzz chaos zero fixtures compare interop
+.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling fuzz chaos zero fixtures compare interop python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -74,3 +74,7 @@ fixtures: ## write the model fixtures again with the libraries that $(PYTHON) ha
 
 interop: ## run the tests of contracts in git against git's own server
 	SLIPWAY_TEST_GIT_HTTP_BACKEND="$$(git --exec-path)/git-http-backend" $(GO) test -count 1 ./contract/git
+
+python: ## run the programs of examples/python against slipway up; VENV=folder keeps the environment they need
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/slipway
+	$(PYTHON) examples/python/check.py bin/slipway $(VENV)
