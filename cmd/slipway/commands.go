@@ -104,8 +104,8 @@ func (c *cancelCmd) Run(ctx context.Context, p *program) error {
 		handlers.Cancel{Source: cmp.Or(c.SourceOf, p.source()), ID: c.ID})
 }
 
-// modelChoice are the flags that name a model: a registered one, or one that is
-// given inline.
+// modelChoice are the flags that name a model: a registered one, that of a
+// contract, or one that is given inline.
 type modelChoice struct {
 	Model  string        `help:"Id of a registered model." placeholder:"ID"`
 	Source contractFlags `embed:""`
@@ -114,10 +114,7 @@ type modelChoice struct {
 
 func (m *modelChoice) choice(ctx context.Context, p *program, c *client.Client) (handlers.ModelChoice, error) {
 	if m.Source.given() {
-		if m.Model != "" || m.Inline.File != "" || m.Inline.Facts != "" {
-			return handlers.ModelChoice{}, exitf(exitUsage, "expected --repository or --model-url alone, without --model, --file and --facts: the contract says what the model is")
-		}
-		source, err := m.Source.source(m.Inline.Target)
+		source, err := m.source(ctx, p, c)
 		return handlers.ModelChoice{Source: source}, err
 	}
 	if err := m.Source.check(); err != nil {
@@ -128,7 +125,7 @@ func (m *modelChoice) choice(ctx context.Context, p *program, c *client.Client) 
 		return handlers.ModelChoice{}, err
 	}
 	if (facts == nil) == (m.Model == "") {
-		return handlers.ModelChoice{}, exitf(exitUsage, "expected --model, for a registered model, --repository or --model-url, for a contract, or --file or --facts")
+		return handlers.ModelChoice{}, exitf(exitUsage, "expected --model, for a registered model, --from, --repository or --model-url, for a contract, or --file or --facts")
 	}
 	return handlers.ModelChoice{ModelID: deployment.Name(m.Model), Model: facts}, nil
 }

@@ -16,10 +16,11 @@ type contractFlags struct {
 	Commit          string `help:"Commit that is meant: 40 hexadecimal digits."`
 	ContractPath    string `help:"Folder of the contract. Default: the root of the repository."`
 	Credentials     string `help:"Id of the credentials for the repository; the worker has them." placeholder:"ID"`
-	ModelType       string `help:"Type of the model, e.g. XGBOOST. Default: what its file says." placeholder:"TYPE"`
+	ModelType       string `help:"Type of the model, e.g. XGBOOST. Default: what its file says; with --from, a file that ends in .bst or .txt does not." placeholder:"TYPE"`
 	ExplainerType   string `help:"Type of the explainer; NO_EXPLAINER leaves that of the contract alone." placeholder:"TYPE"`
 	TransformerType string `help:"Type of the transformer; NO_TRANSFORMER leaves that of the contract alone." placeholder:"TYPE"`
 
+	From              string `help:"Model file, or folder of one: it is uploaded, and the contract is written with it, as with --model-url." placeholder:"PATH"`
 	ModelURL          string `name:"model-url" help:"Url of the model: the contract is written with it, into the repository or, without one, into the artifacts object store." placeholder:"URL"`
 	ModelRegion       string `help:"Region of the model's bucket." placeholder:"REGION"`
 	ModelCredentials  string `help:"Id of the credentials for the model's bucket; the worker has them." placeholder:"ID"`
@@ -33,7 +34,7 @@ type contractFlags struct {
 func (f contractFlags) given() bool { return f.Repository != "" || f.writes() }
 
 // writes reports whether a contract is to be written.
-func (f contractFlags) writes() bool { return f.ModelURL != "" || f.Metadata != "" }
+func (f contractFlags) writes() bool { return f.From != "" || f.ModelURL != "" || f.Metadata != "" }
 
 // check refuses flags of writing where nothing is written, so that none is passed
 // over.
@@ -46,7 +47,7 @@ func (f contractFlags) check() error {
 		"--overwrite-metadata": f.OverwriteMetadata, "--message": f.Message != "",
 	} {
 		if set {
-			return exitf(exitUsage, "%s is for a contract that is written: expected --model-url or --metadata too", flag)
+			return exitf(exitUsage, "%s is for a contract that is written: expected --from, --model-url or --metadata too", flag)
 		}
 	}
 	return nil
@@ -65,7 +66,9 @@ func (f contractFlags) source(target string) (*deployment.Source, error) {
 	if !f.writes() {
 		return source, nil
 	}
-	source.Route = deployment.RouteReference
+	if source.Route = deployment.RouteReference; f.From != "" {
+		source.Route = deployment.RouteArtifact
+	}
 	if f.ModelURL != "" {
 		reference := contract.Reference{Blob: &contract.Blob{URL: f.ModelURL, Region: f.ModelRegion, CredentialsID: f.ModelCredentials}}
 		text, err := json.Marshal(reference)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -18,7 +19,7 @@ import (
 type modelFile struct {
 	File       string   `help:"Model file; it is put into the artifacts object store." type:"existingfile" placeholder:"PATH"`
 	Facts      string   `help:"File with the model's facts as JSON (schemas/common.v1.json, modelFacts); with --file, without the artifact." type:"existingfile" placeholder:"PATH"`
-	Format     string   `default:"xgboost" help:"Format of the file: lightgbm (text), onnx or xgboost (JSON, UBJSON)."`
+	Format     string   `help:"Format of the file: lightgbm (text), onnx or xgboost (JSON, UBJSON). Default: xgboost."`
 	Type       string   `help:"What people call this kind of model, e.g. XGBoost Classifier."`
 	Target     string   `help:"What the model predicts, e.g. churned."`
 	TargetType string   `help:"Binary, Regression or Multiclass."`
@@ -33,7 +34,7 @@ func (m *modelFile) facts(ctx context.Context, p *program, c *client.Client) (*h
 	if m.File == "" && m.Facts == "" {
 		return nil, nil //nolint:nilnil // no flags, no facts
 	}
-	facts := handlers.ModelFacts{Format: deployment.Format(m.Format), Type: m.Type}
+	facts := handlers.ModelFacts{Format: m.format(), Type: m.Type}
 	if m.Facts != "" {
 		if err := readJSON("--facts", m.Facts, &facts); err != nil {
 			return nil, err
@@ -76,6 +77,11 @@ func readJSON(flag, path string, into any) error {
 		return exitf(exitUsage, "%s %s: %w", flag, path, err)
 	}
 	return nil
+}
+
+// format is the format that the flags say, or mean by saying none.
+func (m *modelFile) format() deployment.Format {
+	return deployment.Format(cmp.Or(m.Format, string(deployment.FormatXGBoost)))
 }
 
 // features fills in the features from the flags or, without those, from the file.
