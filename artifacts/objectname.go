@@ -13,15 +13,19 @@ import (
 // ObjectName is the name under which the bytes of a digest are kept in Objects.
 func ObjectName(d deployment.Digest) string { return keptPrefix + d.Hex() }
 
-const keptPrefix = "sha256/"
+const (
+	keptPrefix      = "sha256/"
+	contractsPrefix = "contracts/" // as sourcing.Prefix has it
+)
 
 // maxObjectName is how many bytes the name of an object may have: it becomes a
 // part of a NATS subject.
 const maxObjectName = 512
 
 // CheckObjectName says what keeps a producer from naming an object like that: a
-// path without "." and "..", in UTF-8, without control characters. Below sha256/
-// objects are ours: what is there has the digest that it is named after.
+// path without "." and "..", in UTF-8, without control characters, and not below
+// contracts/, where contracts are kept. Below sha256/ objects are ours too: what is
+// there has the digest that it is named after (ObjectDigest).
 func CheckObjectName(name string) error {
 	switch {
 	case name == "":
@@ -30,6 +34,8 @@ func CheckObjectName(name string) error {
 		return fmt.Errorf("name of %d bytes: expected %d at most", len(name), maxObjectName)
 	case !fs.ValidPath(name) || name == "." || strings.ContainsFunc(name, unicode.IsControl):
 		return fmt.Errorf("name %q: expected a path such as run-42/model.onnx, without empty parts, . and .. and control characters", name)
+	case strings.HasPrefix(name, contractsPrefix):
+		return fmt.Errorf("name %q: expected another one: below %s are contracts, which never change", name, contractsPrefix)
 	}
 	return nil
 }

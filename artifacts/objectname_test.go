@@ -21,7 +21,7 @@ func TestObjectNames(t *testing.T) {
 	}
 	for _, name := range []string{
 		"", ".", "..", "/x", "x/", "x//y", "../x", "x/../y", "x/./y", "x\n", "x\x00", "x\x7f", "\xff", strings.Repeat("x", 513),
-		"sha256/", "sha256/x", "sha256/" + strings.ToUpper(strings.Repeat("ab", 32)), artifacts.ObjectName(digest) + "/x",
+		"sha256/", "sha256/x", "contracts/x", "contracts/" + strings.Repeat("ab", 32) + "/model/reference.json", "sha256/" + strings.ToUpper(strings.Repeat("ab", 32)), artifacts.ObjectName(digest) + "/x",
 	} {
 		if _, err := artifacts.ObjectDigest(name); err == nil || !strings.Contains(err.Error(), "expected") {
 			t.Errorf("%q: got %v, want it to say what is expected", name, err)

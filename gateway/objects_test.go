@@ -142,6 +142,7 @@ func TestPutObjectRefuses(t *testing.T) {
 		"no UTF-8":                {"/objects/x%ff", model, nil, 400, "path", "expected a path such as"},
 		"a long name":             {"/objects/" + strings.Repeat("x", 513), model, nil, 400, "path", "expected 512 at most"},
 		"a kept name":             {"/objects/sha256/x", model, nil, 400, "path", "expected 64 lower-case"},
+		"a contract":              {"/objects/contracts/x", model, nil, 400, "path", "expected another one: below contracts/"},
 		"another kept name":       {"/objects/sha256/" + strings.Repeat("ab", 32), model, nil, 400, "path", "the body is not what path says"},
 		"a kept name, doubted": {
 			"/objects/sha256/" + strings.TrimPrefix(digest, "sha256:"), model,
