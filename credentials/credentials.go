@@ -17,11 +17,20 @@ import (
 	"github.com/slipway-ml/slipway/deployment"
 )
 
-// Finder looks in the environment first and in the directory then. The zero value finds none.
+// Finder looks in the environment first, then in the directory, then in the
+// bucket: the first that knows the id counts, whatever it says. The zero value
+// finds none.
 type Finder struct {
 	Environment map[string]string // SLIPWAY_CREDENTIAL_<ID>: the id in capitals, with underscores for all but letters and digits
 	Dir         string            // of files, as an orchestrator mounts secrets: a file <id>, or a folder <id> of files; "": none
+	Bucket      Bucket            // nil: none
 	Settings    []string          // names of what secrets may hold for object stores: bucket.Members
+}
+
+// Bucket keeps secrets by their id; *jetstream.Secrets is one. Its error wraps
+// fs.ErrNotExist when there is none, and quotes nothing of one.
+type Bucket interface {
+	Get(ctx context.Context, id string) ([]byte, error)
 }
 
 // Prefix is what the names of variables that hold secrets begin with.
@@ -39,12 +48,12 @@ var idPattern = regexp.MustCompile(`^[a-zA-Z0-9]([-._a-zA-Z0-9]{0,126}[a-zA-Z0-9
 // Find returns the secret with that id. When there is none, or it is not one, that
 // is a *deployment.Rejection; every other error may pass. No error quotes
 // anything of a secret.
-func (f *Finder) Find(_ context.Context, id string) (Secret, error) {
-	if !idPattern.MatchString(id) || strings.Contains(id, "..") {
-		return Secret{}, deployment.Reject(deployment.CodeInvalidField, atID, "expected an id of letters, digits, dots, dashes and underscores")
+func (f *Finder) Find(ctx context.Context, id string) (Secret, error) {
+	if err := CheckID(id); err != nil {
+		return Secret{}, err
 	}
 	if text := f.Environment[Variable(id)]; text != "" {
-		return f.read(id, []byte(text))
+		return f.Parse(id, []byte(text))
 	}
 	if f.Dir != "" {
 		secret, err := f.file(id)
@@ -52,8 +61,27 @@ func (f *Finder) Find(_ context.Context, id string) (Secret, error) {
 			return secret, err
 		}
 	}
+	also := ""
+	if f.Bucket != nil {
+		text, err := f.Bucket.Get(ctx, id)
+		if err == nil {
+			return f.Parse(id, text)
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return Secret{}, err
+		}
+		also = ", or stored by slipway credentials put"
+	}
 	return Secret{}, deployment.Reject(deployment.CodeCredentialsMissing, atID,
-		"there are no credentials %q: expected them in the variable %s of the worker, or as a file in its SLIPWAY_CREDENTIALS_DIR", id, Variable(id))
+		"there are no credentials %q: expected them in the variable %s of the worker, or as a file in its SLIPWAY_CREDENTIALS_DIR%s", id, Variable(id), also)
+}
+
+// CheckID refuses what cannot be the id of credentials, as a *deployment.Rejection.
+func CheckID(id string) error {
+	if !idPattern.MatchString(id) || strings.Contains(id, "..") {
+		return deployment.Reject(deployment.CodeInvalidField, atID, "expected an id of letters, digits, dots, dashes and underscores")
+	}
+	return nil
 }
 
 // Variable is the name of the variable that holds the secret with that id.
@@ -84,7 +112,7 @@ func (f *Finder) file(id string) (Secret, error) {
 	if err != nil {
 		return Secret{}, err
 	}
-	return f.read(id, text)
+	return f.Parse(id, text)
 }
 
 // folder is the secret whose members are files, in Kubernetes' names for them.

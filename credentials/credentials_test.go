@@ -7,11 +7,14 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/slipway-ml/slipway/credentials"
 	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/jetstream/jetstreamtest"
 )
 
 const planted = "pl4nted"
@@ -93,6 +96,78 @@ func TestFindRefuses(t *testing.T) {
 				t.Errorf("got %v, which says something of the secret or where it is", err)
 			}
 		})
+	}
+}
+
+// The environment is looked at before the directory, and that before the bucket,
+// which a broker keeps. What is wrong in one is not made good by the next.
+func TestOrderOfPlaces(t *testing.T) {
+	t.Parallel()
+	js := jetstreamtest.Start(t)
+	if err := jetstream.ProvisionCredentials(t.Context(), js, 1); err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := jetstream.OpenSecrets(t.Context(), js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, text := range map[string]string{"everywhere": "bucket", "two": "bucket", "bucket": `{"user":"ann","password":"bucket"}`, "broken": `{"` + planted, "empty": ""} {
+		if err := bucket.Put(t.Context(), id, []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := &credentials.Finder{
+		Environment: map[string]string{"SLIPWAY_CREDENTIAL_EVERYWHERE": "environment"}, Bucket: bucket,
+		Dir: mounted(t, map[string]string{"everywhere": "directory", "two": "directory", "wrong": "{"}),
+	}
+	for id, want := range map[string]string{"everywhere": "environment", "two": "directory", "bucket": "bucket"} {
+		if s, err := f.Find(t.Context(), id); err != nil || s.Password != want {
+			t.Errorf("%s: got %q, %v, want that of the %s", id, s.Password, err, want)
+		}
+	}
+	if err := bucket.Put(t.Context(), "wrong", []byte("right")); err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]deployment.Code{
+		"wrong": deployment.CodeCredentialsInvalid, "broken": deployment.CodeCredentialsInvalid, "empty": deployment.CodeCredentialsInvalid, "none": deployment.CodeCredentialsMissing,
+	} {
+		_, err := f.Find(t.Context(), id)
+		if r, ok := errors.AsType[*deployment.Rejection](err); !ok || r.Code != want || strings.Contains(err.Error(), planted) {
+			t.Errorf("%s: got %v, want %s", id, err, want)
+		}
+	}
+	js.Conn().Close()
+	_, err = f.Find(t.Context(), "bucket")
+	if _, refused := errors.AsType[*deployment.Rejection](err); err == nil || refused {
+		t.Errorf("broker gone: got %v, want an error that may pass", err)
+	}
+}
+
+// What is kept is read again as it was.
+func TestDocument(t *testing.T) {
+	t.Parallel()
+	f := &credentials.Finder{Settings: []string{"AWS_SECRET_ACCESS_KEY", "AZURE_STORAGE_KEY", "GOOGLE_APPLICATION_CREDENTIALS_JSON"}}
+	for text, kinds := range map[string]string{
+		planted: "[token]",
+		`{"user":"ann","password":"` + planted + `"}`:                       "[password]",
+		`{"token":"x","host":"https://git.example.com"}`:                    "[token]",
+		"-----BEGIN OPENSSH PRIVATE KEY-----\n" + planted:                   "[key]",
+		`{"key":"k","passphrase":"p"}`:                                      "[key]",
+		`{"type":"service_account","private_key":"x"}`:                      "[gs]",
+		`{"AWS_SECRET_ACCESS_KEY":"x","AZURE_STORAGE_KEY":"x","token":"x"}`: "[token s3 azblob]",
+	} {
+		first, err := f.Parse("id", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := first.Document()
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := f.Parse("id", document)
+		if err != nil || !reflect.DeepEqual(first, second) || fmt.Sprint(second.Kinds()) != kinds {
+			t.Errorf("%s: got %s with the kinds %v, %v, want the same with %s", text, document, second.Kinds(), err, kinds)
+		}
 	}
 }
 

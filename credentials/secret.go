@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -36,9 +37,10 @@ func (Secret) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 // googleKey is the setting that holds the key of a service account of Google.
 const googleKey = "GOOGLE_APPLICATION_CREDENTIALS_JSON"
 
-// read is the secret that a text says: an object of members, the key of a service
-// account as Google gives it, a private key, or else a token.
-func (f *Finder) read(id string, text []byte) (Secret, error) {
+// Parse is the secret that a text says: an object of members, the key of a service
+// account as Google gives it, a private key, or else a token. Errors are those of
+// Find; the id is for their text.
+func (f *Finder) Parse(id string, text []byte) (Secret, error) {
 	trimmed := bytes.TrimSpace(text)
 	switch {
 	case bytes.HasPrefix(trimmed, []byte("{")):
@@ -113,6 +115,37 @@ func (f *Finder) secret(id string, members map[string]string) (s Secret, err err
 		return Secret{}, invalid(id, "expected a password, a token or a private key")
 	}
 	return s, nil
+}
+
+// Document is the secret as Parse reads it: one JSON object.
+func (s Secret) Document() ([]byte, error) {
+	members := map[string]string{"user": s.User, "token": s.Password, "key": string(s.Key), "passphrase": string(s.Phrase), "host": s.Host}
+	maps.Copy(members, s.Settings)
+	maps.DeleteFunc(members, func(_, text string) bool { return text == "" })
+	return json.Marshal(members)
+}
+
+// Kinds are what the secret may be of use for: password or token, key, and the
+// schemes of stores.
+func (s Secret) Kinds() (kinds []string) {
+	switch {
+	case s.Password != "" && s.User != "":
+		kinds = append(kinds, "password")
+	case s.Password != "":
+		kinds = append(kinds, "token")
+	}
+	if len(s.Key) > 0 {
+		kinds = append(kinds, "key")
+	}
+	for _, store := range []struct{ scheme, prefixes string }{{"s3", "AWS"}, {"gs", "GOOGLE STORAGE"}, {"azblob", "AZURE"}} {
+		if slices.ContainsFunc(slices.Collect(maps.Keys(s.Settings)), func(name string) bool {
+			prefix, _, _ := strings.Cut(name, "_")
+			return slices.Contains(strings.Fields(store.prefixes), prefix)
+		}) {
+			kinds = append(kinds, store.scheme)
+		}
+	}
+	return kinds
 }
 
 // line is a text without the line feed that editors put at its end.

@@ -2,6 +2,7 @@ package jetstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
@@ -17,7 +18,8 @@ type Asset struct {
 	Bytes    uint64 `json:"bytes"`
 }
 
-// Inventory is everything that Provision makes, as it is on the broker.
+// Inventory is everything that Provision makes, as it is on the broker, and the
+// bucket of secrets if there is one.
 func Inventory(ctx context.Context, js natsjs.JetStream) (assets []Asset, err error) {
 	for _, a := range []struct{ kind, name, stream string }{
 		{"stream", CommandsStream, CommandsStream},
@@ -29,9 +31,13 @@ func Inventory(ctx context.Context, js natsjs.JetStream) (assets []Asset, err er
 		{"bucket", ServersBucket, "KV_" + ServersBucket},
 		{"bucket", ServingBucket, "KV_" + ServingBucket},
 		{"object store", ArtifactsStore, "OBJ_" + ArtifactsStore},
+		{"bucket", CredentialsBucket, "KV_" + CredentialsBucket},
 	} {
 		asset := Asset{Kind: a.kind, Name: a.name}
 		stream, err := js.Stream(ctx, a.stream)
+		if a.name == CredentialsBucket && errors.Is(err, natsjs.ErrStreamNotFound) {
+			continue
+		}
 		if err != nil {
 			return nil, fmt.Errorf("look up %s %s: %w", a.kind, a.name, err)
 		}

@@ -26,6 +26,7 @@ const (
 	ModelsBucket      = "models"
 	ServersBucket     = "servers"
 	ServingBucket     = "serving"
+	CredentialsBucket = "credentials"
 	ArtifactsStore    = "artifacts"
 
 	commandsPrefix = "slipway.commands."

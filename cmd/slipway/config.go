@@ -68,6 +68,7 @@ type Config struct {
 	CredentialsDir         string `env:"SLIPWAY_CREDENTIALS_DIR"`
 	GitAuthorName          string `env:"SLIPWAY_GIT_AUTHOR_NAME, default=Slipway"`
 	GitAuthorEmail         string `env:"SLIPWAY_GIT_AUTHOR_EMAIL, default=slipway@localhost"`
+	CredentialsBucket      bool   `env:"SLIPWAY_CREDENTIALS_BUCKET, default=false"`
 
 	MaxArtifactBytes int64         `env:"SLIPWAY_MAX_ARTIFACT_BYTES, default=2147483648"`
 	MaxCommandBytes  int           `env:"SLIPWAY_MAX_COMMAND_BYTES, default=262144"`
@@ -92,8 +93,8 @@ type Config struct {
 	NATSNKey    string `env:"NATS_NKEY"`
 	NATSContext string `env:"NATS_CONTEXT"`
 
-	Buckets     bucketSettings    // what bucket.Variables name
-	Credentials map[string]string // the variables that hold secrets, which have names of their own
+	Buckets     hiddenValues // what bucket.Variables name
+	Credentials hiddenValues // the variables that hold secrets, which have names of their own
 }
 
 // maxPredictConcurrency is more requests at a time than one machine has use for.
@@ -107,13 +108,13 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	if err := envconfig.ProcessWith(ctx, &envconfig.Config{Target: &c, Lookuper: envconfig.MapLookuper(set)}); err != nil {
 		return c, fmt.Errorf("environment: %w", named(err))
 	}
-	c.Buckets = bucketSettings{}
+	c.Buckets = hiddenValues{}
 	for _, name := range bucket.Variables() {
 		if value := set[name]; value != "" {
 			c.Buckets[name] = value
 		}
 	}
-	c.Credentials = maps.Clone(set)
+	c.Credentials = hiddenValues(maps.Clone(set))
 	maps.DeleteFunc(c.Credentials, func(name, _ string) bool {
 		return !strings.HasPrefix(name, credentials.Prefix)
 	})
@@ -240,21 +241,20 @@ func (c Config) logger(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, options))
 }
 
-// bucketSettings are the settings of object stores, secrets among them, by
-// variable. Whatever prints them prints nothing of them.
-type bucketSettings map[string]string
+// hiddenValues are settings of object stores, or secrets, by variable. Whatever prints them prints nothing of them.
+type hiddenValues map[string]string
 
 // String hides the settings.
-func (bucketSettings) String() string { return "(hidden)" }
+func (hiddenValues) String() string { return "(hidden)" }
 
 // GoString hides the settings.
-func (bucketSettings) GoString() string { return "(hidden)" }
+func (hiddenValues) GoString() string { return "(hidden)" }
 
 // LogValue hides the settings.
-func (bucketSettings) LogValue() slog.Value { return slog.StringValue("(hidden)") }
+func (hiddenValues) LogValue() slog.Value { return slog.StringValue("(hidden)") }
 
 // MarshalText hides the settings, in JSON too.
-func (bucketSettings) MarshalText() ([]byte, error) { return []byte("(hidden)"), nil } //nolint:unparam // of encoding.TextMarshaler
+func (hiddenValues) MarshalText() ([]byte, error) { return []byte("(hidden)"), nil } //nolint:unparam // of encoding.TextMarshaler
 
 // deadlines are how long commands may take, by operation: "deploy:30m,replace:1h".
 type deadlines map[string]time.Duration

@@ -93,7 +93,7 @@ func TestDefaults(t *testing.T) {
 		PredictMaxNodes: 1 << 26, PredictGrace: 10 * time.Second, PredictLogEvery: 1000,
 		MaxArtifactBytes: 2 << 30, MaxRepositoryBytes: 1 << 30, MaxCommandBytes: 256 << 10, Concurrency: 64, Lease: 30 * time.Second, MaxAttempts: 5,
 		Deadline: 15 * time.Minute, ReconcileInterval: time.Minute, Deadlines: deadlines{}, DrainTimeout: 20 * time.Second, LogFormat: "auto",
-		Installation: deployment.OnPremises, Buckets: bucketSettings{},
+		Installation: deployment.OnPremises, Buckets: hiddenValues{},
 		GitAuthorName: "Slipway", GitAuthorEmail: "slipway@localhost",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -106,7 +106,7 @@ func TestDefaults(t *testing.T) {
 	if got, err = readConfig(t.Context(), empty); err != nil {
 		t.Fatalf("empty variables: %v", err)
 	}
-	want.Credentials = map[string]string{}
+	want.Credentials = hiddenValues{}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("empty variables (-want +got):\n%s", diff)
 	}
@@ -126,7 +126,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"SLIPWAY_STRICT_VALIDATION": "true", "SLIPWAY_INSTALLATION": "cloud", "SLIPWAY_PERMISSIONS": "churn=/pipelines/churn,*=/people/ada",
 		"SLIPWAY_ALLOW_PRIVATE_REDIRECTS": "true", "SLIPWAY_MACHINE_IDENTITY": "true", "AWS_REGION": "eu-central-1", "AZURE_STORAGE_KEY": "",
 		"SLIPWAY_ALLOW_LOCAL_REPOSITORIES": "true", "SLIPWAY_ALLOW_HTTP_REPOSITORIES": "true", "SLIPWAY_MAX_REPOSITORY_BYTES": "6",
-		"SLIPWAY_KNOWN_HOSTS": "config.go", "SLIPWAY_CREDENTIALS_DIR": "testdata", "SLIPWAY_CREDENTIAL_GIT": "s3cret",
+		"SLIPWAY_KNOWN_HOSTS": "config.go", "SLIPWAY_CREDENTIALS_DIR": "testdata", "SLIPWAY_CREDENTIAL_GIT": "s3cret", "SLIPWAY_CREDENTIALS_BUCKET": "true",
 		"SLIPWAY_GIT_AUTHOR_NAME": "Robot", "SLIPWAY_GIT_AUTHOR_EMAIL": "robot@example.com",
 		"SLIPWAY_GATEWAY_ADDR": "0.0.0.0:8082", "SLIPWAY_GATEWAY_TOKEN_FILE": "config.go",
 		"NATS_URL": "nats://a,nats://b", "NATS_CREDS": "c", "NATS_NKEY": "n", "NATS_CONTEXT": "x",
@@ -144,12 +144,12 @@ func TestEveryVariableIsRead(t *testing.T) {
 		Deadline: 2 * time.Minute, Deadlines: deadlines{"deploy": 30 * time.Minute, "replace": time.Hour}, ReconcileInterval: 3 * time.Second,
 		StrictValidation: true, Installation: deployment.Cloud,
 		Permissions:           permissions{{Deployment: "churn", Actor: "/pipelines/churn"}, {Deployment: "*", Actor: "/people/ada"}},
-		AllowPrivateRedirects: true, MachineIdentity: true, Buckets: bucketSettings{"AWS_REGION": "eu-central-1"},
+		AllowPrivateRedirects: true, MachineIdentity: true, Buckets: hiddenValues{"AWS_REGION": "eu-central-1"},
 		AllowLocalRepositories: true, AllowHTTPRepositories: true, MaxRepositoryBytes: 6, KnownHosts: "config.go", CredentialsDir: "testdata",
 		GitAuthorName: "Robot", GitAuthorEmail: "robot@example.com",
 		GatewayAddr: "0.0.0.0:8082", GatewayTokenFile: "config.go",
-		Credentials: map[string]string{"SLIPWAY_CREDENTIAL_GIT": "s3cret"},
-		NATSURL:     "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
+		Credentials: hiddenValues{"SLIPWAY_CREDENTIAL_GIT": "s3cret"}, CredentialsBucket: true,
+		NATSURL: "nats://a,nats://b", NATSCreds: "c", NATSNKey: "n", NATSContext: "x",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("configuration (-want +got):\n%s", diff)
@@ -211,6 +211,7 @@ var invalid = map[string][]string{
 	"SLIPWAY_ALLOW_HTTP_REPOSITORIES":  {"2"},
 	"SLIPWAY_MAX_REPOSITORY_BYTES":     {"0", "-1", "1GB"},
 	"SLIPWAY_KNOWN_HOSTS":              {"/no/such/file", "testdata"},
+	"SLIPWAY_CREDENTIALS_BUCKET":       {"credentials"},
 	"SLIPWAY_CREDENTIALS_DIR":          {"/no/such/folder", "config.go"},
 }
 

@@ -42,7 +42,16 @@ const (
 	backoffLimit = time.Minute
 )
 
-// newArtifacts is the store of model files.
+// provision makes what is missing on the broker, and brings the rest up to date.
+func (c Config) provision(ctx context.Context, js natsjs.JetStream) error {
+	if err := jetstream.Provision(ctx, js, c.Replicas, c.ackWait()); err != nil || !c.CredentialsBucket {
+		return err
+	}
+	return jetstream.ProvisionCredentials(ctx, js, c.Replicas)
+}
+
+// newArtifacts is the store of model files, whose bytes are those of our own
+// object store until somebody says who fetches others.
 func newArtifacts(ctx context.Context, c Config, js natsjs.JetStream) (*artifacts.Store, error) {
 	objects, err := jetstream.OpenObjects(ctx, js)
 	if err != nil {
@@ -51,13 +60,18 @@ func newArtifacts(ctx context.Context, c Config, js natsjs.JetStream) (*artifact
 	return &artifacts.Store{
 		Dir: filepath.Join(c.DataDir, "artifacts"), Objects: objects,
 		Limit: c.MaxArtifactBytes, AllowFileURLs: c.AllowFileURLs, AllowPrivateRedirects: c.AllowPrivateRedirects,
-		Buckets: &bucket.Buckets{Environment: c.Buckets, Machine: c.MachineIdentity, Credentials: c.finder()}, Credentials: c.finder(),
 	}, nil
 }
 
 // finder finds the secrets that commands and contracts name.
-func (c Config) finder() *credentials.Finder {
-	return &credentials.Finder{Environment: c.Credentials, Dir: c.CredentialsDir, Settings: bucket.Members()}
+func (c Config) finder(ctx context.Context, js natsjs.JetStream) (*credentials.Finder, error) {
+	f := &credentials.Finder{Environment: c.Credentials, Dir: c.CredentialsDir, Settings: bucket.Members()}
+	if !c.CredentialsBucket {
+		return f, nil
+	}
+	secrets, err := jetstream.OpenSecrets(ctx, js)
+	f.Bucket = secrets
+	return f, err
 }
 
 // repositories are those that may be named in commands.
@@ -69,9 +83,13 @@ func (c Config) repositories() *git.Repositories {
 func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Logger) (*worker.Worker, *jetstream.Commands, error) {
 	b := opener{ctx: ctx, js: js}
 	store, err := newArtifacts(ctx, c, js)
-	if err != nil {
-		return nil, nil, err
+	b.note(err)
+	finder, err := c.finder(ctx, js)
+	b.note(err)
+	if b.err != nil {
+		return nil, nil, b.err
 	}
+	store.Buckets, store.Credentials = &bucket.Buckets{Environment: c.Buckets, Machine: c.MachineIdentity, Credentials: finder}, finder
 	ledger, err := jetstream.OpenLedger(ctx, js)
 	b.note(err)
 	commands, err := jetstream.OpenCommands(ctx, js)
@@ -90,7 +108,7 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 			Operations:  open[worker.OperationView](&b, jetstream.OperationsBucket),
 		},
 		Contracts: &sourcing.Contracts{
-			Repositories: c.repositories(), Credentials: c.finder(),
+			Repositories: c.repositories(), Credentials: finder,
 			Artifacts: store, Load: predict.Inspect,
 			Objects: store.Objects, Author: git.Person{Name: c.GitAuthorName, Email: c.GitAuthorEmail},
 		},

@@ -19,7 +19,7 @@ func (provisionCmd) Run(ctx context.Context, p *program) error {
 		return err
 	}
 	defer conn.Close()
-	if err := jetstream.Provision(ctx, js, p.Replicas, p.ackWait()); err != nil {
+	if err := p.provision(ctx, js); err != nil {
 		return err
 	}
 	return p.printInventory(ctx, js)

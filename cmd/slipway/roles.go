@@ -25,7 +25,7 @@ func (workerCmd) Run(ctx context.Context, p *program) (err error) {
 		return err
 	}
 	defer conn.Close()
-	if err := jetstream.Provision(ctx, js, p.Replicas, p.ackWait()); err != nil {
+	if err := p.provision(ctx, js); err != nil {
 		return err
 	}
 	w, commands, err := newWorker(ctx, p.Config, js, log)

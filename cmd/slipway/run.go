@@ -67,6 +67,8 @@ type cli struct {
 	Events     eventsCmd     `cmd:"" help:"Show what happened, and follow what happens."`
 	Predict    predictCmd    `cmd:"" help:"Ask a deployment for predictions."`
 
+	Credentials credentialsCmd `cmd:"" help:"Keep secrets on the broker, for workers that have SLIPWAY_CREDENTIALS_BUCKET."`
+
 	Provision provisionCmd `cmd:"" help:"Make the streams and buckets that Slipway needs, and show them."`
 	Replay    replayCmd    `cmd:"" help:"Write the ledger as JSON lines, or publish it again below another subject."`
 	Verify    verifyCmd    `cmd:"" help:"Compare deployments, models and operations with what the ledger says."`

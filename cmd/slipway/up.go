@@ -47,7 +47,7 @@ func (u *upCmd) Run(ctx context.Context, p *program) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := jetstream.Provision(ctx, js, p.Replicas, p.ackWait()); err != nil {
+	if err := p.provision(ctx, js); err != nil {
 		return err
 	}
 	where := endpoints{NATS: server.URL(), Predict: localURL(listener)}
