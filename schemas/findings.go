@@ -81,7 +81,7 @@ func (c *collector) collect(e *jsonschema.ValidationError) {
 		c.add(at, "enum", fmt.Sprintf("%s: expected one of %s, got %s", orData(at), list(k.Want), quote(k.Got)))
 	case *kind.Pattern:
 		got := fmt.Sprintf(", got %q", k.Got)
-		if strings.HasSuffix(at, "url") { // it may hold a password
+		if strings.HasSuffix(at, "url") || strings.HasSuffix(at, "credentialsId") { // one may hold a password, or be taken for one
 			got = ""
 		}
 		c.add(at, "pattern", fmt.Sprintf("%s: expected a string that matches %s%s", orData(at), k.Want, got))
