@@ -39,6 +39,12 @@ type Root struct {
 	root *os.Root
 }
 
+// Lstat implements fs.ReadLinkFS.
+func (r *Root) Lstat(name string) (fs.FileInfo, error) { return fs.Lstat(r.FS, name) }
+
+// ReadLink implements fs.ReadLinkFS.
+func (r *Root) ReadLink(name string) (string, error) { return fs.ReadLink(r.FS, name) }
+
 // Close gives back the directory.
 func (r *Root) Close() error { return r.root.Close() }
 

@@ -229,3 +229,32 @@ func TestFolderWaitsForAnotherProcess(t *testing.T) {
 		t.Errorf("got %v, want an error that names the missing directory", err)
 	}
 }
+
+// What Open shows says of a link that it is one, and does not lead through it.
+func TestOpenFolderShowsLinks(t *testing.T) {
+	t.Parallel()
+	dir, outside := t.TempDir(), t.TempDir()
+	if err := os.MkdirAll(filepath.Join(outside, "model"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(outside, "model/model.pkl"), []byte("m"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, to := range map[string]string{"outside": outside, "self": ".", "beside": "other"} {
+		if err := os.Symlink(to, filepath.Join(dir, name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	root, err := (&contract.Folder{Dir: dir}).Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	for _, at := range []contract.Path{"outside", "self", "beside"} {
+		_, err := contract.Read(t.Context(), root, at)
+		wantFindings(t, err, "layout_invalid "+string(at)+": is a symbolic link")
+	}
+	if to, err := root.ReadLink("beside"); to != "other" || err != nil {
+		t.Errorf("got %q, %v, want where the link leads", to, err)
+	}
+}

@@ -23,7 +23,7 @@ type Store interface {
 	// than so many.
 	List(ctx context.Context, prefix string, most int) ([]Object, error)
 	// Get reads the object as it was listed. Its error wraps fs.ErrNotExist when
-	// it is gone. A store that can tell versions apart does not read another one.
+	// it is gone, which is a change like others. A store that can tell versions apart does not read another one.
 	Get(ctx context.Context, o Object) (io.ReadCloser, error)
 }
 
@@ -126,6 +126,9 @@ func (p *Prefix) Open(name string) (fs.File, error) {
 		return &openFolder{node: n, path: name, left: listed}, nil
 	}
 	content, err := p.store.Get(p.ctx, *n.object)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: it is gone", ErrChanged)
+	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}

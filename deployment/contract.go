@@ -6,7 +6,8 @@ const PredictionTarget = "prediction"
 // Contract is the contract that a model was deployed from: what is in it cannot
 // change any more.
 type Contract struct {
-	Repository string `json:"repository,omitempty"` // "": it lies in the artifacts object store, below its digest
+	Repository string `json:"repository,omitempty"` // "" without a URL: it lies in the artifacts object store, below its digest
+	URL        string `json:"url,omitempty"`        // of the directory or prefix where it was, if not in a repository
 	Branch     string `json:"branch,omitempty"`     // that named it then
 	Tag        string `json:"tag,omitempty"`
 	Commit     string `json:"commit,omitempty"` // of the repository; "": not committed yet
@@ -100,6 +101,8 @@ func (s Sourced) verdict() string {
 	switch {
 	case s.Contract.Commit != "":
 		return "The contract is right, at commit " + s.Contract.Commit + "."
+	case s.Contract.URL != "":
+		return "The contract is right, with the digest " + string(s.Contract.Digest) + "."
 	case s.Change.Empty():
 		return "The contract is right."
 	default:

@@ -9,6 +9,7 @@ import (
 	"hash"
 	"io"
 	"io/fs"
+	"strings"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
@@ -78,7 +79,7 @@ func (o *Objects) PutSum(ctx context.Context, name string, r io.Reader, want []b
 		return Object{}, o.failed("put", name, err)
 	}
 	stored, err := o.Look(ctx, name)
-	if sent := (Object{in.size, in.sum.Sum(nil)}); err == nil && (stored.Size != sent.Size || !bytes.Equal(stored.Sum, sent.Sum)) {
+	if sent := (Object{Size: in.size, Sum: in.sum.Sum(nil)}); err == nil && (stored.Size != sent.Size || !bytes.Equal(stored.Sum, sent.Sum)) {
 		err = o.failed("put", name, fmt.Errorf("%d bytes with the SHA-256 %x were sent, %d with %x are there: somebody else has put others",
 			sent.Size, sent.Sum, stored.Size, stored.Sum))
 	}
@@ -115,8 +116,10 @@ func (s *summed) Read(p []byte) (n int, err error) {
 
 // Object is what the object store says of an object.
 type Object struct {
-	Size int64  // bytes
-	Sum  []byte // SHA-256, 32 bytes
+	Name    string
+	Size    int64  // bytes
+	Sum     []byte // SHA-256, 32 bytes
+	Version string // another one for each time that it is put
 }
 
 // Look is what there is of that name. Its error wraps fs.ErrNotExist when there is
@@ -144,7 +147,27 @@ func (o *Objects) Size(ctx context.Context, name string) (int64, error) {
 
 func object(info *natsjs.ObjectInfo) (Object, error) {
 	sum, err := natsjs.DecodeObjectDigest(info.Digest)
-	return Object{Size: int64(info.Size), Sum: sum}, err //nolint:gosec // an object is never that large
+	return Object{Name: info.Name, Size: int64(info.Size), Sum: sum, Version: info.NUID}, err //nolint:gosec // an object is never that large
+}
+
+// List returns the objects whose names begin with the prefix, and no more than so
+// many. The broker is asked for all there are.
+func (o *Objects) List(ctx context.Context, prefix string, most int) (listed []Object, err error) {
+	infos, err := o.store.List(ctx)
+	if err != nil && !errors.Is(err, natsjs.ErrNoObjectsFound) {
+		return nil, o.failed("list", prefix+"*", err)
+	}
+	for _, info := range infos {
+		if !strings.HasPrefix(info.Name, prefix) || len(listed) == most {
+			continue
+		}
+		found, err := object(info)
+		if err != nil {
+			return nil, o.failed("list", info.Name, err)
+		}
+		listed = append(listed, found)
+	}
+	return listed, nil
 }
 
 func (o *Objects) failed(verb, name string, err error) error {

@@ -83,7 +83,7 @@ func TestPutSum(t *testing.T) {
 	body := bytes.Repeat([]byte("model "), 100_000)
 	sum := sha256.Sum256(body)
 	got, err := objects.PutSum(t.Context(), name, iotest.OneByteReader(bytes.NewReader(body)), sum[:])
-	if want := (jetstream.Object{Size: int64(len(body)), Sum: sum[:]}); err != nil || !reflect.DeepEqual(got, want) {
+	if want := (jetstream.Object{Name: name, Size: int64(len(body)), Sum: sum[:], Version: got.Version}); err != nil || got.Version == "" || !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %v %v, want %v", got, err, want)
 	}
 	stored := func() (messages uint64) {

@@ -109,6 +109,9 @@ func (c *Contracts) artifact(ctx context.Context, repository fs.FS, d described,
 	}
 	if f := d.contract.Model.File; f != nil {
 		a, err = c.Artifacts.Keep(ctx, f.Name, open(repository, f.Name), quarters(progress))
+		if err == nil && a.Digest != f.Digest {
+			return a, fmt.Errorf("%s: %w", f.Name, contract.ErrChanged)
+		}
 	} else {
 		blob := d.contract.Model.Reference.Blob
 		a, err = c.Artifacts.Take(ctx, blob.URL, blob.CredentialsID, quarters(progress))

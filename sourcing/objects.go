@@ -31,7 +31,7 @@ func Prefix(d deployment.Digest) string { return "contracts/" + d.Hex() + "/" }
 func (c *Contracts) planObjects(ctx context.Context, r deployment.Reading, w wanted) (git.Result, error) {
 	kept := keptContract{Objects: c.Objects, at: w.at}
 	prefix := ""
-	if before := r.Recorded; before != nil && before.Repository == "" && before.Path == string(w.at) {
+	if before := r.Recorded; before != nil && before.Repository == "" && before.URL == "" && before.Path == string(w.at) {
 		prefix = Prefix(before.Digest)
 	}
 	base, err := contract.OpenPrefix(ctx, kept, prefix)

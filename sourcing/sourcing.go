@@ -1,6 +1,6 @@
-// Package sourcing turns a contract in a git repository into a model that can be
-// deployed: it reads and checks the contract at a commit, keeps the model's file
-// by its digest, and finds out what the contract leaves to the file. For commands
+// Package sourcing turns a contract in a git repository, a directory or an object
+// store into a model that can be deployed: it reads and checks the contract, keeps
+// the model's file by its digest, and finds out what the contract leaves to the file. For commands
 // that say what a contract is to be, it plans that, and writes it. Start reading
 // at Contracts.Read.
 package sourcing
@@ -25,7 +25,10 @@ type Contracts struct {
 	Artifacts    Artifacts
 	Objects      Objects                                                              // keeps the contracts of commands that name no repository
 	Author       git.Person                                                           // of commits; for whom a command was sent is their author, if the command says it
+	Stores       Stores                                                               // object stores that hold contracts; nil: none
 	Load         func(path string, m deployment.Model) (deployment.Inspection, error) // predict.Inspect
+
+	AllowDirectories bool // whether a file url may name a directory of this machine
 }
 
 // Repositories opens what a source means, and changes contracts there;
@@ -68,18 +71,32 @@ func (c *Contracts) Read(ctx context.Context, r deployment.Reading, progress fun
 
 // existing reads a contract that is there.
 func (c *Contracts) existing(ctx context.Context, r deployment.Reading, w wanted, progress func(string)) (s deployment.Sourced, err error) {
+	progress("fetching the repository")
+	p, err := c.place(ctx, r.Source)
+	if err != nil {
+		return s, err
+	}
+	if p != nil {
+		return c.inPlace(ctx, p, r, w, progress)
+	}
 	source, err := c.source(ctx, r.Source)
 	if err != nil {
 		return s, err
 	}
-	progress("fetching the repository")
 	snapshot, err := c.Repositories.Open(ctx, source)
 	if err != nil {
 		return s, err
 	}
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
+	return c.readIn(ctx, snapshot, deployment.Contract{
+		Repository: r.Source.URL, Branch: snapshot.Branch, Tag: r.Source.Tag, Commit: snapshot.Commit,
+	}, r, w, progress)
+}
+
+// readIn reads a contract among files. from says where they are.
+func (c *Contracts) readIn(ctx context.Context, files fs.FS, from deployment.Contract, r deployment.Reading, w wanted, progress func(string)) (s deployment.Sourced, err error) {
 	progress("reading the contract")
-	read, err := contract.Read(ctx, snapshot, w.at)
+	read, err := contract.Read(ctx, files, w.at)
 	if err != nil {
 		return s, err
 	}
@@ -87,14 +104,12 @@ func (c *Contracts) existing(ctx context.Context, r deployment.Reading, w wanted
 	if err != nil {
 		return s, relocate(err, typeMembers)
 	}
-	s.Contract = deployment.Contract{
-		Repository: r.Source.URL, Branch: snapshot.Branch, Tag: r.Source.Tag, Commit: snapshot.Commit,
-		Path: r.Source.ContractPath, Digest: read.Digest(), ModelType: string(types.Model),
-	}
+	from.Path, from.Digest, from.ModelType = r.Source.ContractPath, read.Digest(), string(types.Model)
+	s.Contract = from
 	if s.Unsupported = unsupported(w.at, read, types); len(s.Unsupported) > 0 {
 		return s, nil
 	}
-	s.Model, err = c.model(ctx, snapshot, described{at: w.at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
+	s.Model, err = c.model(ctx, files, described{at: w.at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
 	return s, err
 }
 

@@ -10,7 +10,7 @@ import (
 
 // contractFlags are the flags that say where a contract is.
 type contractFlags struct {
-	Repository      string `help:"Url of a git repository with a contract that describes the model." placeholder:"URL"`
+	Repository      string `help:"Url of a git repository, a directory or a prefix of an object store, with a contract that describes the model." placeholder:"URL"`
 	Branch          string `help:"Branch whose newest commit is meant. Default: the main one."`
 	Tag             string `help:"Tag whose commit is meant."`
 	Commit          string `help:"Commit that is meant: 40 hexadecimal digits."`

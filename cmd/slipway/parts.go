@@ -89,7 +89,10 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 	if b.err != nil {
 		return nil, nil, b.err
 	}
-	store.Buckets, store.Credentials = &bucket.Buckets{Environment: c.Buckets, Machine: c.MachineIdentity, Credentials: finder}, finder
+	buckets := &bucket.Buckets{Environment: c.Buckets, Machine: c.MachineIdentity, Credentials: finder}
+	store.Buckets, store.Credentials = buckets, finder
+	objects, err := jetstream.OpenObjects(ctx, js)
+	b.note(err)
 	ledger, err := jetstream.OpenLedger(ctx, js)
 	b.note(err)
 	commands, err := jetstream.OpenCommands(ctx, js)
@@ -110,7 +113,8 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 		Contracts: &sourcing.Contracts{
 			Repositories: c.repositories(), Credentials: finder,
 			Artifacts: store, Load: predict.Inspect,
-			Objects: store.Objects, Author: git.Person{Name: c.GitAuthorName, Email: c.GitAuthorEmail},
+			Stores: stores{buckets, objects}, AllowDirectories: c.AllowFileURLs,
+			Objects: objects, Author: git.Person{Name: c.GitAuthorName, Email: c.GitAuthorEmail},
 		},
 		Target: &serving.Local{
 			Artifacts: store, Load: c.predictLimits().Inspect,

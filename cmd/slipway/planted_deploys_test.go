@@ -237,6 +237,7 @@ func TestPlantedSecretsAreNowhere(t *testing.T) {
 			given(g.web+"/away", "kept"), given(g.web+"/nowhere", "kept"), given("s3://models/churn/model.ubj", "web"), given("s3://models/none", "store"), given("s3://models/churn/model.ubj", ""),
 			// A secret in the command itself is refused and not repeated.
 			given("https://ann:"+planted+"@host/m", ""), given("https://host/m?X-Amz-Signature="+planted, ""), given("s3://models/m?sig="+planted, "store"),
+			at("s3://models/contracts", "web"), at("s3://models/contracts", "store"), at("s3://models/contracts?sig="+planted, "store"), at("objects://artifacts/x?token="+planted, ""), at("file://ann:"+planted+"@/x", ""),
 			given("https://host/%zz"+inCommand.value, ""), given("file://"+planted+"/m?token="+planted, ""), given("Nothing of a url "+inCommand.value, ""), given("https://host/m", inCommand.value),
 			at("https://ann:"+planted+"@host/m.git", ""), at("https://host/m.git?access_token="+planted, ""), at("ssh://git:"+planted+"@host/m.git", ""), at("https://host/m.git", inCommand.value),
 		},
