@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"serving":                     {"deployment"},
 	"serving/predict":             {"deployment", "serving", "serving/predict/lightgbm", "serving/predict/onnx", "serving/predict/xgboost", "github.com/prometheus/client_golang", "golang.org/x/sync"},
 	"serving/predict/lightgbm":    {},
-	"serving/predict/onnx":        {},
+	"serving/predict/onnx":        {"golang.org/x/sys"},
 	"serving/predict/xgboost":     {},
 	"gateway":                     {"artifacts", "deployment", "events", "jetstream", "worker", "github.com/nats-io/nats.go"},
 	"client":                      {"artifacts", "deployment", "events", "handlers", "jetstream", "serving", "worker", "github.com/nats-io/nats.go"},

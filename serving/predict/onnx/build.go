@@ -15,8 +15,9 @@ type builder struct {
 	ids   map[string]int // of the values by name
 	found UnsupportedError
 
-	// Constant matrices that were turned: a file may use one any number of times.
-	turned map[*Tensor]*Tensor
+	// Constant matrices that were prepared: a file may use one any number of times.
+	sides map[sideKey]*rightSide
+	tiles tiler
 
 	// What may still be spent on values that are known now.
 	steps, bytes int64
@@ -191,7 +192,7 @@ func (b *builder) addOutput(out valueInfo) error {
 
 // addNode finds the operator, builds its kernel and adds its outputs.
 func (b *builder) addNode(i int, proto *nodeProto) error {
-	n := &node{op: proto.op, domain: proto.domain, attrs: proto.attributes, turned: b.turned}
+	n := &node{op: proto.op, domain: proto.domain, attrs: proto.attributes, tiles: b.tiles, sides: b.sides}
 	in := make([]int, len(proto.inputs))
 	maps, unknown := false, false
 	for i, name := range proto.inputs {

@@ -29,12 +29,19 @@ func buildConv(n *node) (kernel, error) {
 	if groups < 1 {
 		n.fail(wrong("attribute group: %d: expected 1 or more", groups))
 	}
-	return n.done(byFloat(n, n.in[0], conv[float32](w, groups), conv[float64](w, groups)), n.in[0])
+	n.floor = newFloor()
+	return n.done(byFloat(n, n.in[0], conv(w, groups, tiledConv(n.tiles, n.floor)), conv(w, groups, dottedConv[float64])), n.in[0])
 }
 
-// conv lays out what each window covers as a row and multiplies the rows with the
-// weights: the weights of one output channel are such a row, too.
-func conv[T float](w window, groups int) kernel {
+// convolved is one convolution: a batch of images with channels in groups.
+type convolved[T float] struct {
+	place
+	to, from, kernels, bias          []T // bias: nil for none
+	batch, groups, channels, filters int // channels and filters: of one group
+}
+
+// conv checks what goes in, and calls work.
+func conv[T float](w window, groups int, work func(r *run, c *convolved[T]) error) kernel {
 	return func(r *run) error {
 		x, weights := r.in[0], r.in[1]
 		if len(weights.shape) < 3 || len(x.shape) != len(weights.shape) {
@@ -67,40 +74,52 @@ func conv[T float](w window, groups int) kernel {
 		if p.outSize > maxElements/max(row, 1) {
 			return &LimitError{"the windows of a convolution are too many"}
 		}
-		rows, err := scratchOf[T](r, 0, p.outSize*row)
-		if err != nil {
+		return work(r, &convolved[T]{
+			place: p, to: view[T](out), from: view[T](x), kernels: view[T](weights), bias: bias,
+			batch: batch, groups: groups, channels: depth, filters: filters / groups,
+		})
+	}
+}
+
+// each calls group for each group of each image: what it makes, the image's
+// channels, the weights and the bias, nil if there is none.
+func (c *convolved[T]) each(group func(to, image, kernels, bias []T) error) error {
+	row := c.channels * c.kernelSize
+	for n := range c.batch * c.groups {
+		g := n % c.groups
+		var bias []T
+		if c.bias != nil {
+			bias = c.bias[g*c.filters : (g+1)*c.filters]
+		}
+		if err := group(c.to[n*c.filters*c.outSize:][:c.filters*c.outSize], c.from[n*c.channels*c.inSize:][:c.channels*c.inSize],
+			c.kernels[g*c.filters*row:][:c.filters*row], bias); err != nil {
 			return err
 		}
-		to, from, kernels := view[T](out), view[T](x), view[T](weights)
-		each := filters / groups
-		for image := range batch {
-			for g := range groups {
-				spread(rows, from[(image*channels+g*depth)*p.inSize:], &p, depth)
-				at := to[(image*filters+g*each)*p.outSize:]
-				dots(at[:each*p.outSize], kernels[g*each*row:(g+1)*each*row], rows, each, p.outSize, row)
-				for f := range each {
-					if bias == nil || p.outSize == 0 {
-						break
-					}
-					b := bias[g*each+f]
-					plane := at[f*p.outSize : (f+1)*p.outSize]
-					for i := range plane {
-						plane[i] += b
-					}
-				}
-			}
-		}
-		return nil
 	}
+	return nil
+}
+
+// dottedConv lays out what each window covers as a row and multiplies the rows with
+// the weights: the weights of one output channel are such a row, too.
+func dottedConv[T float](r *run, c *convolved[T]) error {
+	row := c.channels * c.kernelSize
+	rows, err := scratchOf[T](r, 0, c.outSize*row)
+	if err != nil {
+		return err
+	}
+	return c.each(func(to, image, kernels, bias []T) error {
+		for f := range c.filters {
+			fill(to[f*c.outSize:(f+1)*c.outSize], at(bias, f))
+		}
+		spread(rows, image, &c.place, c.channels)
+		dots(to, kernels, rows, c.filters, c.outSize, row, true)
+		return nil
+	})
 }
 
 // spread writes, for every place of the window, what it covers in all channels; 0
 // outside.
 func spread[T float](rows, image []T, p *place, channels int) {
-	if p.rank == 2 {
-		spread2(rows, image, p, channels)
-		return
-	}
 	var at, in [maxDims]int
 	width := channels * p.kernelSize
 	for place := 0; place < p.outSize; place++ {
@@ -122,7 +141,7 @@ func spread[T float](rows, image []T, p *place, channels int) {
 
 // cover is the index of what element k of the window at a place covers.
 func (p *place) cover(at, k []int) (index int, inside bool) {
-	for d := range p.rank {
+	for d := range k {
 		i := at[d]*p.stride[d] - p.padBegin[d] + k[d]*p.dilation[d]
 		if uint(i) >= uint(p.in[d]) {
 			return 0, false
@@ -130,45 +149,6 @@ func (p *place) cover(at, k []int) (index int, inside bool) {
 		index = index*p.in[d] + i
 	}
 	return index, true
-}
-
-// spread2 is spread for images of two dimensions.
-func spread2[T float](rows, image []T, p *place, channels int) {
-	height, width, kw := p.in[0], p.in[1], p.kernel[1]
-	at := 0
-	for oy := range p.out[0] {
-		y0 := oy*p.stride[0] - p.padBegin[0]
-		for ox := range p.out[1] {
-			x0 := ox*p.stride[1] - p.padBegin[1]
-			within := p.dilation[1] == 1 && x0 >= 0 && x0+kw <= width
-			for c := range channels {
-				plane := image[c*p.inSize : (c+1)*p.inSize]
-				for ky := range p.kernel[0] {
-					row := rows[at : at+kw]
-					at += kw
-					y := y0 + ky*p.dilation[0]
-					switch {
-					case uint(y) >= uint(height):
-						clear(row)
-					case within:
-						from := plane[y*width+x0:]
-						from = from[:len(row)]
-						for k := range row {
-							row[k] = from[k]
-						}
-					default:
-						for k := range row {
-							if x := x0 + k*p.dilation[1]; uint(x) < uint(width) {
-								row[k] = plane[y*width+x]
-							} else {
-								row[k] = 0
-							}
-						}
-					}
-				}
-			}
-		}
-	}
 }
 
 func buildConvTranspose(n *node) (kernel, error) {

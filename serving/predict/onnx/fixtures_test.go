@@ -120,7 +120,11 @@ func TestFixtures(t *testing.T) {
 		for _, f := range fixtures(t, folder) {
 			t.Run(f.name, func(t *testing.T) {
 				t.Parallel()
-				f.check(t)
+				for name, tiles := range tilers() {
+					if !f.check(t, tiles) {
+						t.Fatalf("with tiles %s", name)
+					}
+				}
 			})
 		}
 	}
@@ -128,9 +132,9 @@ func TestFixtures(t *testing.T) {
 
 const tolerance = 1e-6
 
-func (f *fixture) check(t *testing.T) {
+func (f *fixture) check(t *testing.T, tiles tiler) bool {
 	t.Helper()
-	m, err := Read(f.file)
+	m, err := readWith(f.file, defaultLimits, tiles)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,6 +163,7 @@ func (f *fixture) check(t *testing.T) {
 			t.Errorf("%s by ONNX Runtime: %v; from the framework it is %v away, ONNX Runtime %v", want.Name, byRuntime, ours, theirs)
 		}
 	}
+	return !t.Failed()
 }
 
 // distance is how far the values are apart that are furthest apart.

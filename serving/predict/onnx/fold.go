@@ -21,7 +21,7 @@ func (b *builder) addOutputs(name string, proto *nodeProto, n *node, k kernel, i
 			return err
 		}
 	}
-	s := step{name: name, kernel: k, in: in, shares: n.shares, inPlace: n.inPlace}
+	s := step{name: name, kernel: k, in: in, shares: n.shares, inPlace: n.inPlace, floor: n.floor, relu: n.op == "Relu" && n.domain == "" && n.typeIn(0) == Float32}
 	for i, out := range proto.outputs {
 		v := value{name: out}
 		if !refused {

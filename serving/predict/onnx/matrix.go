@@ -12,7 +12,7 @@ func matrixOperators() []operator {
 	}
 }
 
-// buildMatMul multiplies as numpy.matmul does. A constant right side is turned
+// buildMatMul multiplies as numpy.matmul does. A constant right side is prepared
 // once, when the model is read.
 func buildMatMul(n *node) (kernel, error) {
 	n.want(0, Float32, Float64, Int64, Int32, Uint64, Uint32)
@@ -20,55 +20,71 @@ func buildMatMul(n *node) (kernel, error) {
 	if n.err != nil {
 		return nil, n.err
 	}
-	var turned *Tensor
-	if b := n.constIn(1); b != nil && b.typ.isFloat() && len(b.shape) == 2 {
-		turned = n.transposed(b)
-		n.drop(1)
-	}
-	return n.done(byNumber(n, n.in[0], matmul(turned, dots[float32]), matmul(turned, dots[float64]),
-		matmul(nil, dots[int64]), matmul(nil, dots[int32]), nil, nil, matmul(nil, dots[uint64]), matmul(nil, dots[uint32]), nil, nil), n.in[0])
+	n.floor = newFloor()
+	tiles := tileProducts(n.tiles, n.floor)
+	side := n.prepared(1, false, tiles)
+	return n.done(byNumber(n, n.in[0], matmul(side, tiles), matmul(side, dotProducts[float64]()),
+		matmul(nil, dotProducts[int64]()), matmul(nil, dotProducts[int32]()), nil, nil,
+		matmul(nil, dotProducts[uint64]()), matmul(nil, dotProducts[uint32]()), nil, nil), n.in[0])
 }
 
-// transposed is a constant matrix turned, once for all nodes.
-func (n *node) transposed(t *Tensor) *Tensor {
-	if out := n.turned[t]; out != nil {
-		return out
+// newFloor is that of a product whose numbers may be any.
+func newFloor() *float32 {
+	floor := lowest
+	return &floor
+}
+
+// rightSide is a constant matrix, prepared for a product.
+type rightSide struct {
+	values         *Tensor
+	depth, columns int
+}
+
+// sideKey is which matrix, and whether it is turned.
+type sideKey struct {
+	of     *Tensor
+	turned bool
+}
+
+// prepared is input i as the right side of a product, if it is a constant matrix of
+// reals, once for all nodes; nil if it is not. turned: its rows are the columns.
+func (n *node) prepared(i int, turned bool, tiles product[float32]) *rightSide {
+	t := n.constIn(i)
+	if t == nil || !t.typ.isFloat() || len(t.shape) != 2 {
+		return nil
 	}
-	rows, columns := t.shape[0], t.shape[1]
-	out := t.Clone()
-	out.shape = []int{columns, rows}
+	n.drop(i)
+	side := n.sides[sideKey{t, turned}]
+	if side != nil {
+		return side
+	}
+	depth, columns, row, column := t.shape[0], t.shape[1], t.shape[1], 1
+	if turned {
+		depth, columns, row, column = columns, depth, 1, t.shape[1]
+	}
+	side = &rightSide{depth: depth, columns: columns}
 	if t.typ == Float32 {
-		turn(view[float32](out), view[float32](t), rows, columns)
+		values := make([]float32, tiles.size(depth, columns))
+		tiles.prepare(values, view[float32](t), depth, columns, row, column)
+		side.values = constant(values, len(values))
 	} else {
-		turn(view[float64](out), view[float64](t), rows, columns)
+		values := make([]float64, t.n)
+		turn(values, view[float64](t), depth, columns, row, column)
+		side.values = constant(values, len(values))
 	}
-	n.turned[t] = out
-	n.bytes += int64(out.bytes())
-	return out
+	n.sides[sideKey{t, turned}] = side
+	n.bytes += int64(side.values.bytes())
+	return side
 }
 
-// turn writes a matrix of rows and columns turned.
-func turn[T number](to, from []T, rows, columns int) {
-	const block = 16 // both sides of a block stay in the cache
-	for i0 := 0; i0 < rows; i0 += block {
-		for j0 := 0; j0 < columns; j0 += block {
-			for i := i0; i < min(i0+block, rows); i++ {
-				for j := j0; j < min(j0+block, columns); j++ {
-					to[j*rows+i] = from[i*columns+j]
-				}
-			}
-		}
-	}
-}
-
-// matmul multiplies stacks of matrices. f is dots; turned is the right side, if it
-// is known.
-func matmul[T number](turned *Tensor, f func(to, a, b []T, rows, columns, depth int)) kernel {
+// matmul multiplies stacks of matrices; side is the right side, if it is known.
+func matmul[T number](side *rightSide, p product[T]) kernel {
 	return func(r *run) error {
 		a := r.in[0].shape
-		var b []int
-		if turned != nil {
-			b = []int{turned.shape[1], turned.shape[0]}
+		var room3 [2]int
+		b := room3[:]
+		if side != nil {
+			b[0], b[1] = side.depth, side.columns
 		} else {
 			b = r.in[1].shape
 		}
@@ -109,11 +125,10 @@ func matmul[T number](turned *Tensor, f func(to, a, b []T, rows, columns, depth 
 			return err
 		}
 		to, va := view[T](out), view[T](r.in[0])
-		if turned != nil {
-			f(to, va, view[T](turned), out.n/columns, columns, depth)
-			return nil
+		if side != nil {
+			return p.multiply(r, to, va, view[T](side.values), out.n/columns, columns, depth, false)
 		}
-		side, err := scratchOf[T](r, 0, columns*depth)
+		prepared, err := scratchOf[T](r, 0, p.size(depth, columns))
 		if err != nil {
 			return err
 		}
@@ -124,66 +139,18 @@ func matmul[T number](turned *Tensor, f func(to, a, b []T, rows, columns, depth 
 		w.each(stack, func(i, j, k int) {
 			for s := range w.inner {
 				bAt := (k + s*w.sb) * columns * depth
-				if bAt != last { // the same matrix again need not be turned again
-					turn(side, vb[bAt:bAt+columns*depth], depth, columns)
+				if bAt != last { // the same matrix again need not be prepared again
+					p.prepare(prepared, vb[bAt:bAt+columns*depth], depth, columns, columns, 1)
 					last = bAt
 				}
 				aAt := (j + s*w.sa) * rows * depth
-				f(to[(i+s)*rows*columns:(i+s+1)*rows*columns], va[aAt:aAt+rows*depth], side, rows, columns, depth)
+				if e := p.multiply(r, to[(i+s)*rows*columns:(i+s+1)*rows*columns], va[aAt:aAt+rows*depth], prepared, rows, columns, depth, false); e != nil {
+					err = e
+				}
 			}
 		})
-		return nil
+		return err
 	}
-}
-
-// dots multiplies a, of rows of depth numbers, with b, whose columns stand as rows
-// of depth numbers: each number of the answer is a dot product. Four columns are
-// calculated at once, so that the additions of one need not wait for those of
-// another, and stay in the nearest cache for all rows.
-func dots[T number](to, a, b []T, rows, columns, depth int) {
-	j := 0
-	for ; j+4 <= columns; j += 4 {
-		four := b[j*depth : (j+4)*depth]
-		for i := range rows {
-			one(to[i*columns+j:i*columns+j+4], a[i*depth:(i+1)*depth], four, depth)
-		}
-	}
-	for ; j < columns; j++ {
-		column := b[j*depth : (j+1)*depth]
-		for i := range rows {
-			to[i*columns+j] = dot(a[i*depth:(i+1)*depth], column)
-		}
-	}
-}
-
-// one is one row with four columns.
-func one[T number](to, a, b []T, depth int) {
-	b0, b1, b2, b3 := b[:depth], b[depth:2*depth], b[2*depth:3*depth], b[3*depth:4*depth]
-	b0, b1, b2, b3 = b0[:len(a)], b1[:len(a)], b2[:len(a)], b3[:len(a)]
-	var s0, s1, s2, s3 T
-	for k, x := range a {
-		s0 += x * b0[k]
-		s1 += x * b1[k]
-		s2 += x * b2[k]
-		s3 += x * b3[k]
-	}
-	to[0], to[1], to[2], to[3] = s0, s1, s2, s3
-}
-
-func dot[T number](a, b []T) T {
-	b = b[:len(a)]
-	var s0, s1, s2, s3 T
-	k := 0
-	for ; k+4 <= len(a); k += 4 {
-		s0 += a[k] * b[k]
-		s1 += a[k+1] * b[k+1]
-		s2 += a[k+2] * b[k+2]
-		s3 += a[k+3] * b[k+3]
-	}
-	for ; k < len(a); k++ {
-		s0 += a[k] * b[k]
-	}
-	return s0 + s1 + s2 + s3
 }
 
 // buildGemm is alpha*A*B + beta*C, either matrix turned if asked for.
@@ -197,71 +164,87 @@ func buildGemm(n *node) (kernel, error) {
 		alpha: float64(n.float("alpha", 1)), beta: float64(n.float("beta", 1)),
 		turnA: n.truth("transA", false), turnB: n.truth("transB", false),
 	}
-	if b := n.constIn(1); b != nil && b.typ.isFloat() && len(b.shape) == 2 {
-		g.side = b
-		if !g.turnB {
-			g.side = n.transposed(b)
-		}
-		n.drop(1)
+	floor := newFloor()
+	if g.alpha == 1 { // then the product is the last that is done
+		n.floor = floor
 	}
-	return n.done(byNumber(n, n.in[0], gemmOf[float32](g), gemmOf[float64](g), gemmOf[int64](g), gemmOf[int32](g), nil, nil,
-		gemmOf[uint64](g), gemmOf[uint32](g), nil, nil), n.in[0])
+	tiles := tileProducts(n.tiles, floor)
+	g.side = n.prepared(1, g.turnB, tiles)
+	return n.done(byNumber(n, n.in[0], gemmOf(g, tiles), gemmOf(g, dotProducts[float64]()), gemmOf(g, dotProducts[int64]()),
+		gemmOf(g, dotProducts[int32]()), nil, nil, gemmOf(g, dotProducts[uint64]()), gemmOf(g, dotProducts[uint32]()), nil, nil), n.in[0])
 }
 
 type gemm struct {
 	alpha, beta  float64
 	turnA, turnB bool
-	side         *Tensor // B with its columns as rows, if it is known
+	side         *rightSide // B, if it is known
 }
 
-func gemmOf[T number](g gemm) kernel {
+func gemmOf[T number](g gemm, p product[T]) kernel {
 	return func(r *run) error {
-		a, b := r.in[0], g.side
-		if b == nil {
-			b = r.in[1]
+		a := r.in[0]
+		var room [2]int
+		b := room[:]
+		if g.side != nil {
+			b[0], b[1] = g.side.depth, g.side.columns
+		} else {
+			b = r.in[1].shape
 		}
-		if len(a.shape) != 2 || len(b.shape) != 2 {
-			return fmt.Errorf("shapes %v and %v: expected matrices", slices.Clone(a.shape), slices.Clone(b.shape))
+		if len(a.shape) != 2 || len(b) != 2 {
+			return fmt.Errorf("shapes %v and %v: expected matrices", slices.Clone(a.shape), slices.Clone(b))
 		}
 		rows, depth := a.shape[0], a.shape[1]
 		if g.turnA {
 			rows, depth = depth, rows
 		}
-		deep, columns := b.shape[0], b.shape[1]
-		if g.side != nil || g.turnB {
-			deep, columns = columns, deep
+		deep, columns, row, column := b[0], b[1], b[1], 1
+		if g.side == nil && g.turnB {
+			deep, columns, row, column = columns, deep, 1, b[1]
 		}
 		if deep != depth {
 			return fmt.Errorf("the left side has %d columns: expected %d as the right side has rows", depth, deep)
 		}
 		out, err := r.make(0, rows, columns)
-		if err != nil {
+		if err != nil || out.n == 0 {
 			return err
 		}
 		if err := r.spendProduct(out.n, depth); err != nil {
 			return err
 		}
-		left, side := view[T](a), view[T](b)
+		left := view[T](a)
 		if g.turnA {
 			if left, err = scratchOf[T](r, 0, a.n); err != nil {
 				return err
 			}
-			turn(left, view[T](a), depth, rows)
+			turn(left, view[T](a), depth, rows, rows, 1)
 		}
-		if g.side == nil && !g.turnB {
-			if side, err = scratchOf[T](r, 1, b.n); err != nil {
+		var side []T
+		if g.side != nil {
+			side = view[T](g.side.values)
+		} else {
+			if side, err = scratchOf[T](r, 1, p.size(depth, columns)); err != nil {
 				return err
 			}
-			turn(side, view[T](b), depth, columns)
+			p.prepare(side, view[T](r.in[1]), depth, columns, row, column)
 		}
 		to := view[T](out)
-		dots(to, left, side, rows, columns, depth)
+		term := len(r.in) > 2 && r.in[2] != nil
+		if term && g.alpha == 1 {
+			clear(to)
+			if err := addTerm(out, r.in[2], T(g.beta)); err != nil {
+				return err
+			}
+			return p.multiply(r, to, left, side, rows, columns, depth, true)
+		}
+		if err := p.multiply(r, to, left, side, rows, columns, depth, false); err != nil {
+			return err
+		}
 		if g.alpha != 1 {
 			for i, v := range to {
 				to[i] = T(T(g.alpha) * v)
 			}
 		}
-		if len(r.in) > 2 && r.in[2] != nil {
+		if term {
 			return addTerm(out, r.in[2], T(g.beta))
 		}
 		return nil

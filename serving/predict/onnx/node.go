@@ -29,7 +29,9 @@ type node struct {
 	trees       int
 	bytes       int64 // that the kernel keeps
 
-	turned map[*Tensor]*Tensor // constant matrices of the model that were turned already
+	tiles tiler                  // for products of matrices
+	sides map[sideKey]*rightSide // constant matrices of the model that were prepared already
+	floor *float32               // what the kernel raises all of output 0 to, so that a Relu after it costs nothing; nil: it does not
 
 	err error // the first thing that is wrong with an attribute or input
 }

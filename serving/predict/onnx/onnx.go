@@ -1,5 +1,6 @@
-// Package onnx answers predictions of ONNX models in plain Go: no cgo, no shared
-// library, nothing but the standard library.
+// Package onnx answers predictions of ONNX models in Go: no cgo, no shared library.
+// Products of matrices have some lines of assembly for processors with AVX2 or
+// AVX-512 (tiles.go); everything else, and they elsewhere, are plain Go.
 //
 //	b, err := os.ReadFile("iris.onnx")
 //	model, err := onnx.Read(b)
@@ -86,6 +87,8 @@ type step struct {
 	in, out []int // value ids; -1: omitted
 	shares  bool
 	inPlace bool
+	floor   *float32 // of output 0; nil: the kernel has none
+	relu    bool     // of float32
 }
 
 // Inputs are the inputs in the order of the file. The caller must not change them.

@@ -5,6 +5,7 @@ package onnx
 // done once; at a run, a buffer only grows.
 func (m *Model) plan() {
 	m.prune()
+	m.fuse()
 	last := m.lifetimes()
 	free := map[bool][]int{} // buffers that nobody needs now, for text and for numbers
 	for i, s := range m.steps {
@@ -91,6 +92,35 @@ func (m *Model) prune() {
 	for id := range m.values {
 		if !needed[id] {
 			m.values[id].constant = nil
+		}
+	}
+}
+
+// fuse leaves the work of a Relu to the product before it, if nobody else needs what
+// that makes.
+func (m *Model) fuse() {
+	uses, maker := make([]int, len(m.values)), make([]int, len(m.values))
+	for _, out := range m.outputs {
+		uses[out.id]++
+	}
+	for i := range m.steps {
+		for _, id := range m.steps[i].in {
+			if id >= 0 {
+				uses[id]++
+			}
+		}
+		for _, id := range m.steps[i].out {
+			maker[id] = i + 1
+		}
+	}
+	for i := range m.steps {
+		s := &m.steps[i]
+		if !s.relu || uses[s.in[0]] != 1 || maker[s.in[0]] == 0 {
+			continue
+		}
+		if before := &m.steps[maker[s.in[0]]-1]; before.floor != nil && before.out[0] == s.in[0] {
+			*before.floor = 0
+			s.kernel, s.shares, s.inPlace = shareSame, true, false
 		}
 	}
 }

@@ -1,7 +1,7 @@
 package onnx
 
 import (
-	"fmt"
+	"errors"
 )
 
 func buildMaxPool(n *node) (kernel, error) {
@@ -10,8 +10,90 @@ func buildMaxPool(n *node) (kernel, error) {
 	if w.kernel == nil {
 		n.fail(wrong("attribute kernel_shape: is missing"))
 	}
+	if len(n.wanted) < 2 || !n.wanted[1] {
+		return n.done(byNumber(n, n.in[0], largestOf(w, n.tiles.pairs), largestOf[float64](w, nil), nil, nil, nil, largestOf[int8](w, nil), nil, nil, nil, largestOf[uint8](w, nil)), n.in[0])
+	}
 	return n.done(byNumber(n, n.in[0], maxPool[float32](w, columns), maxPool[float64](w, columns), nil, nil, nil, maxPool[int8](w, columns),
 		nil, nil, nil, maxPool[uint8](w, columns)), n.in[0], Int64)
+}
+
+// largestOf is MaxPool when nobody asks where the largest elements stand. pairs, if
+// there is one, is for windows of two by two, side by side.
+func largestOf[T number](w window, pairs func(to, a, b []T)) kernel {
+	return func(r *run) error {
+		p, err := w.fit(r.in[0].shape, nil)
+		if err != nil {
+			return err
+		}
+		out, _, err := poolOutputs(r, &p)
+		if err != nil || out.n == 0 {
+			return err
+		}
+		from, to := view[T](r.in[0]), view[T](out)
+		// All but the last dimension of a window make lines; at is where it stands.
+		var at, k, lines [maxDims]int
+		last := p.rank - 1
+		copy(lines[:], p.kernel[:last])
+		height := 1
+		for _, n := range lines[:last] {
+			height *= n
+		}
+		square := pairs != nil && p.rank == 2 && p.kernel == p.stride && p.kernel[0] == 2 && p.kernel[1] == 2 &&
+			p.padBegin == [maxDims]int{} && p.out[0]*2 <= p.in[0] && p.out[1]*2 <= p.in[1] && p.dilation[0] == 1 && p.dilation[1] == 1
+		for stack := range p.stacks {
+			plane := from[stack*p.inSize : (stack+1)*p.inSize]
+			for i := 0; square && i < p.out[0]; i++ {
+				pairs(to[stack*p.outSize+i*p.out[1]:][:p.out[1]], plane[2*i*p.in[1]:], plane[(2*i+1)*p.in[1]:])
+			}
+			for i := 0; !square && i < p.outSize; i += p.out[last] {
+				row := to[stack*p.outSize+i:][:p.out[last]]
+				clear(k[:p.rank])
+				found := false
+				for range height {
+					if line, inside := p.cover(at[:last], k[:last]); inside {
+						if !largestIn(&p, row, plane[line*p.in[last]:(line+1)*p.in[last]], !found) {
+							return errPadding
+						}
+						found = true
+					}
+					advance(k[:last], lines[:last])
+				}
+				if !found {
+					return errPadding
+				}
+				advance(at[:last], p.out[:last])
+			}
+		}
+		return nil
+	}
+}
+
+var errPadding = errors.New("a window covers nothing but padding")
+
+// largestIn raises each element of a row to the largest that its window covers of a
+// line; first: to that of the line alone. It is false if one covers nothing.
+func largestIn[T number](p *place, row, line []T, first bool) bool {
+	last := p.rank - 1
+	stride, dilation, kernel := p.stride[last], p.dilation[last], p.kernel[last]
+	for i := range row {
+		at := i*stride - p.padBegin[last]
+		end := min(at+(kernel-1)*dilation+1, len(line))
+		for at < 0 {
+			at += dilation
+		}
+		if at >= end {
+			return false
+		}
+		best := line[at]
+		if !first {
+			best = max(best, row[i])
+		}
+		for at += dilation; at < end; at += dilation {
+			best = max(best, line[at])
+		}
+		row[i] = best
+	}
+	return true
 }
 
 // maxPool also says where each largest element stands; columns: counted column by
@@ -41,7 +123,7 @@ func maxPool[T number](w window, columns bool) kernel {
 					advance(k[:p.rank], p.kernel[:p.rank])
 				}
 				if !found {
-					return fmt.Errorf("a window covers nothing but padding")
+					return errPadding
 				}
 				to[i] = plane[best]
 				if columns {

@@ -22,6 +22,10 @@ func Read(file []byte) (*Model, error) { return ReadWith(file, Limits{}) }
 
 // ReadWith is Read with other limits for each run.
 func ReadWith(file []byte, limits Limits) (*Model, error) {
+	return readWith(file, limits, bestTiler())
+}
+
+func readWith(file []byte, limits Limits, tiles tiler) (*Model, error) {
 	limits.Bytes = cmp.Or(limits.Bytes, defaultLimits.Bytes)
 	limits.Steps = cmp.Or(limits.Steps, defaultLimits.Steps)
 	if len(file) == 0 {
@@ -35,7 +39,7 @@ func ReadWith(file []byte, limits Limits) (*Model, error) {
 		return nil, err
 	}
 	b := &builder{
-		proto: proto, ids: map[string]int{}, turned: map[*Tensor]*Tensor{}, steps: int64(len(file))*64 + 1<<20, bytes: int64(len(file))*4 + 1<<20,
+		proto: proto, ids: map[string]int{}, sides: map[sideKey]*rightSide{}, tiles: tiles, steps: int64(len(file))*64 + 1<<20, bytes: int64(len(file))*4 + 1<<20,
 		m: &Model{limits: limits, producer: proto.producer, metadata: proto.metadata},
 	}
 	if err := b.build(); err != nil {

@@ -18,6 +18,7 @@ type Session struct {
 	scratch [scratches]buffer
 	outputs []*Tensor
 	header  Tensor // of scratch memory
+	grid    grid   // of the convolution that is done
 	bytes   int64  // of all buffers
 	work    int64  // that this run has spent
 }

@@ -69,8 +69,11 @@ func buildDropout(n *node) (kernel, error) {
 }
 
 func fill[T any](values []T, v T) {
-	for i := range values {
-		values[i] = v
+	if len(values) > 0 {
+		values[0] = v
+	}
+	for n := 1; n < len(values); n *= 2 {
+		copy(values[n:], values[:n])
 	}
 }
 

@@ -1,0 +1,264 @@
+#include "textflag.h"
+
+// func fourByAVX2(c *float32, cRow uintptr, a *float32, aRow uintptr, b *float32, offsets *int32, depth uintptr, add bool, floor float32)
+//
+// Y0 to Y7 are the tile, Y8 and Y9 a row of b, Y10 to Y13 a number of each row of a.
+TEXT ·fourByAVX2(SB), NOSPLIT, $0-64
+	MOVQ c+0(FP), DI
+	MOVQ cRow+8(FP), SI
+	MOVQ a+16(FP), AX
+	MOVQ aRow+24(FP), BX
+	MOVQ b+32(FP), DX
+	MOVQ offsets+40(FP), R14
+	MOVQ depth+48(FP), R8
+	MOVBLZX add+56(FP), R9
+	LEAQ (BX)(BX*2), R10
+	LEAQ (SI)(SI*2), R11
+	TESTQ R9, R9
+	JZ   zero
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+	VMOVUPS (DI)(SI*1), Y2
+	VMOVUPS 32(DI)(SI*1), Y3
+	VMOVUPS (DI)(SI*2), Y4
+	VMOVUPS 32(DI)(SI*2), Y5
+	VMOVUPS (DI)(R11*1), Y6
+	VMOVUPS 32(DI)(R11*1), Y7
+	JMP  test
+zero:
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+test:
+	TESTQ R8, R8
+	JZ   store
+loop:
+	MOVLQSX (R14), R15
+	VMOVUPS (DX)(R15*1), Y8
+	VMOVUPS 32(DX)(R15*1), Y9
+	VBROADCASTSS (AX), Y10
+	VBROADCASTSS (AX)(BX*1), Y11
+	VBROADCASTSS (AX)(BX*2), Y12
+	VBROADCASTSS (AX)(R10*1), Y13
+	VFMADD231PS Y8, Y10, Y0
+	VFMADD231PS Y9, Y10, Y1
+	VFMADD231PS Y8, Y11, Y2
+	VFMADD231PS Y9, Y11, Y3
+	VFMADD231PS Y8, Y12, Y4
+	VFMADD231PS Y9, Y12, Y5
+	VFMADD231PS Y8, Y13, Y6
+	VFMADD231PS Y9, Y13, Y7
+	ADDQ $4, R14
+	ADDQ $4, AX
+	DECQ R8
+	JNZ  loop
+store:
+	// Of NaN and another number VMAXPS gives the last one that is named, here first.
+	VBROADCASTSS floor+60(FP), Y15
+	VMAXPS Y0, Y15, Y0
+	VMAXPS Y1, Y15, Y1
+	VMAXPS Y2, Y15, Y2
+	VMAXPS Y3, Y15, Y3
+	VMAXPS Y4, Y15, Y4
+	VMAXPS Y5, Y15, Y5
+	VMAXPS Y6, Y15, Y6
+	VMAXPS Y7, Y15, Y7
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VMOVUPS Y2, (DI)(SI*1)
+	VMOVUPS Y3, 32(DI)(SI*1)
+	VMOVUPS Y4, (DI)(SI*2)
+	VMOVUPS Y5, 32(DI)(SI*2)
+	VMOVUPS Y6, (DI)(R11*1)
+	VMOVUPS Y7, 32(DI)(R11*1)
+	VZEROUPPER
+	RET
+
+// func oneByAVX2(c, a, b *float32, offsets *int32, depth uintptr, add bool, floor float32)
+//
+// Four sums of each number in Y0 to Y7, so that no addition waits for the one before.
+TEXT ·oneByAVX2(SB), NOSPLIT, $0-48
+	MOVQ c+0(FP), DI
+	MOVQ a+8(FP), AX
+	MOVQ b+16(FP), DX
+	MOVQ offsets+24(FP), R14
+	MOVQ depth+32(FP), R8
+	MOVBLZX add+40(FP), R9
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	TESTQ R9, R9
+	JZ   four
+	VMOVUPS (DI), Y0
+	VMOVUPS 32(DI), Y1
+four:
+	SUBQ $4, R8
+	JB   rest
+loop:
+	VBROADCASTSS (AX), Y10
+	VBROADCASTSS 4(AX), Y11
+	VBROADCASTSS 8(AX), Y12
+	VBROADCASTSS 12(AX), Y13
+	MOVLQSX (R14), R10
+	MOVLQSX 4(R14), R11
+	MOVLQSX 8(R14), R12
+	MOVLQSX 12(R14), R13
+	VFMADD231PS (DX)(R10*1), Y10, Y0
+	VFMADD231PS 32(DX)(R10*1), Y10, Y1
+	VFMADD231PS (DX)(R11*1), Y11, Y2
+	VFMADD231PS 32(DX)(R11*1), Y11, Y3
+	VFMADD231PS (DX)(R12*1), Y12, Y4
+	VFMADD231PS 32(DX)(R12*1), Y12, Y5
+	VFMADD231PS (DX)(R13*1), Y13, Y6
+	VFMADD231PS 32(DX)(R13*1), Y13, Y7
+	ADDQ $16, R14
+	ADDQ $16, AX
+	SUBQ $4, R8
+	JAE  loop
+rest:
+	ADDQ $4, R8
+	JZ   store
+last:
+	VBROADCASTSS (AX), Y10
+	MOVLQSX (R14), R10
+	VFMADD231PS (DX)(R10*1), Y10, Y0
+	VFMADD231PS 32(DX)(R10*1), Y10, Y1
+	ADDQ $4, R14
+	ADDQ $4, AX
+	DECQ R8
+	JNZ  last
+store:
+	VADDPS Y2, Y0, Y0
+	VADDPS Y3, Y1, Y1
+	VADDPS Y6, Y4, Y4
+	VADDPS Y7, Y5, Y5
+	VADDPS Y4, Y0, Y0
+	VADDPS Y5, Y1, Y1
+	VBROADCASTSS floor+44(FP), Y15
+	VMAXPS Y0, Y15, Y0
+	VMAXPS Y1, Y15, Y1
+	VMOVUPS Y0, (DI)
+	VMOVUPS Y1, 32(DI)
+	VZEROUPPER
+	RET
+
+// func eightByAVX512(c *float32, cRow uintptr, a *float32, aRow uintptr, b *float32, offsets *int32, depth uintptr, add bool, floor float32)
+//
+// Z0 to Z7 are the tile, Z8 a row of b.
+TEXT ·eightByAVX512(SB), NOSPLIT, $0-64
+	MOVQ c+0(FP), DI
+	MOVQ cRow+8(FP), SI
+	MOVQ a+16(FP), AX
+	MOVQ aRow+24(FP), BX
+	MOVQ b+32(FP), DX
+	MOVQ offsets+40(FP), R14
+	MOVQ depth+48(FP), R8
+	MOVBLZX add+56(FP), R9
+	LEAQ (BX)(BX*2), R10
+	LEAQ (BX)(BX*4), R12
+	LEAQ (R10)(BX*4), R13
+	LEAQ (SI)(SI*2), R11
+	LEAQ (DI)(SI*4), CX
+	TESTQ R9, R9
+	JZ   zero
+	VMOVUPS (DI), Z0
+	VMOVUPS (DI)(SI*1), Z1
+	VMOVUPS (DI)(SI*2), Z2
+	VMOVUPS (DI)(R11*1), Z3
+	VMOVUPS (CX), Z4
+	VMOVUPS (CX)(SI*1), Z5
+	VMOVUPS (CX)(SI*2), Z6
+	VMOVUPS (CX)(R11*1), Z7
+	JMP  test
+zero:
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+test:
+	TESTQ R8, R8
+	JZ   store
+loop:
+	MOVLQSX (R14), R15
+	VMOVUPS (DX)(R15*1), Z8
+	VFMADD231PS.BCST (AX), Z8, Z0
+	VFMADD231PS.BCST (AX)(BX*1), Z8, Z1
+	VFMADD231PS.BCST (AX)(BX*2), Z8, Z2
+	VFMADD231PS.BCST (AX)(R10*1), Z8, Z3
+	VFMADD231PS.BCST (AX)(BX*4), Z8, Z4
+	VFMADD231PS.BCST (AX)(R12*1), Z8, Z5
+	VFMADD231PS.BCST (AX)(R10*2), Z8, Z6
+	VFMADD231PS.BCST (AX)(R13*1), Z8, Z7
+	ADDQ $4, R14
+	ADDQ $4, AX
+	DECQ R8
+	JNZ  loop
+store:
+	VBROADCASTSS floor+60(FP), Z9
+	VMAXPS Z0, Z9, Z0
+	VMAXPS Z1, Z9, Z1
+	VMAXPS Z2, Z9, Z2
+	VMAXPS Z3, Z9, Z3
+	VMAXPS Z4, Z9, Z4
+	VMAXPS Z5, Z9, Z5
+	VMAXPS Z6, Z9, Z6
+	VMAXPS Z7, Z9, Z7
+	VMOVUPS Z0, (DI)
+	VMOVUPS Z1, (DI)(SI*1)
+	VMOVUPS Z2, (DI)(SI*2)
+	VMOVUPS Z3, (DI)(R11*1)
+	VMOVUPS Z4, (CX)
+	VMOVUPS Z5, (CX)(SI*1)
+	VMOVUPS Z6, (CX)(SI*2)
+	VMOVUPS Z7, (CX)(R11*1)
+	VZEROUPPER
+	RET
+
+// func pairsByAVX2(to, a, b *float32, eights uintptr)
+//
+// The larger of two numbers, of which either may be NaN, is both of the orders of
+// VMAXPS together: of equal numbers that is the number, with NaN it is NaN.
+TEXT ·pairsByAVX2(SB), NOSPLIT, $0-32
+	MOVQ to+0(FP), DI
+	MOVQ a+8(FP), AX
+	MOVQ b+16(FP), BX
+	MOVQ eights+24(FP), CX
+loop:
+	VMOVUPS (AX), Y0
+	VMOVUPS 32(AX), Y1
+	VMOVUPS (BX), Y2
+	VMOVUPS 32(BX), Y3
+	VMAXPS Y0, Y2, Y4
+	VMAXPS Y2, Y0, Y5
+	VORPS  Y4, Y5, Y0
+	VMAXPS Y1, Y3, Y4
+	VMAXPS Y3, Y1, Y5
+	VORPS  Y4, Y5, Y1
+	VSHUFPS $0x88, Y1, Y0, Y2
+	VSHUFPS $0xDD, Y1, Y0, Y3
+	VMAXPS Y2, Y3, Y4
+	VMAXPS Y3, Y2, Y5
+	VORPS  Y4, Y5, Y0
+	VPERMPD $0xD8, Y0, Y0
+	VMOVUPS Y0, (DI)
+	ADDQ $64, AX
+	ADDQ $64, BX
+	ADDQ $32, DI
+	DECQ CX
+	JNZ  loop
+	VZEROUPPER
+	RET

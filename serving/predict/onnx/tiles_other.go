@@ -1,0 +1,6 @@
+//go:build !amd64
+
+package onnx
+
+// bestTiler is what this processor does fastest.
+func bestTiler() tiler { return plainTiler() }
