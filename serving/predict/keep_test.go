@@ -41,16 +41,10 @@ func TestGoingBackIsASwitch(t *testing.T) {
 	}
 }
 
-// answers is what the version of churn answers, as "status value".
+// answers is what the version of churn answers.
 func (b *bench) answers(t *testing.T, version string) string {
 	t.Helper()
-	status, body := do(t, b.Handler(), "POST", "/v2/models/churn/versions/"+version+"/infer", twoZeros)
-	if status != 200 {
-		return "none"
-	}
-	_, data, _ := strings.Cut(body, `"data":[`)
-	value, _, _ := strings.Cut(data, "]")
-	return value
+	return b.answersOf(t, "churn", version)
 }
 
 // TestVersionsAreAddressable asks for each of the versions that are loaded.

@@ -31,6 +31,7 @@ type keeper struct {
 
 	// Of the goroutine alone.
 	drained uint64           // requests that ran on the old model at the last switch and have ended
+	leaving *holding         // of the version that was let go last, unless others have it; nil: none was
 	expired <-chan time.Time // when the previous version need not be kept any more; nil: there is none
 }
 
@@ -182,8 +183,9 @@ func (k *keeper) take(ctx context.Context, ref *deployment.ModelRef) (*version, 
 		return nil, nil
 	case k.slot.candidate.is(ref):
 		return k.slot.candidate, nil
-	case k.slot.previous.is(ref):
-		return k.slot.previous.again(), nil
+	}
+	if before := k.slot.back(ref); before != nil {
+		return before, nil
 	}
 	k.forget()
 	ctx, abort := context.WithCancel(ctx)
@@ -244,9 +246,13 @@ func (k *keeper) switchTo(ctx context.Context, next *version) {
 
 // forget lets go of the version that is kept.
 func (k *keeper) forget() {
-	if before := k.slot.previous; before != nil {
-		k.slot.put(&k.slot.previous, nil)
-		k.server.tidy(before.size)
+	if before := k.slot.kept(); before != nil {
+		if before.holding.alone() {
+			k.leaving = before.holding
+		}
+		if k.slot.letGo(before) {
+			k.server.tidy(before.size)
+		}
 	}
 	k.expired = nil
 }

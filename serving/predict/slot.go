@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/slipway-ml/slipway/deployment"
 )
@@ -16,14 +17,15 @@ type version struct {
 	format  deployment.Format
 	size    int64 // of the artifact, bytes
 	model   Model
-	holding *holding // the memory of the model; nil: none is accounted for
+	since   time.Time // when it was made
+	holding *holding  // the memory of the model; nil: none is accounted for
 	refs    atomic.Int64
 	done    chan struct{}
 }
 
 // newVersion is a version with one reference, that of the slot it will stand in.
 func newVersion(ref deployment.ModelRef, model Model) *version {
-	v := &version{id: ref.ID, digest: ref.Digest, format: ref.Format, size: ref.Size, model: model, done: make(chan struct{})}
+	v := &version{id: ref.ID, digest: ref.Digest, format: ref.Format, size: ref.Size, model: model, since: time.Now(), done: make(chan struct{})}
 	v.refs.Store(1)
 	return v
 }
@@ -61,7 +63,38 @@ type slot struct {
 	mu        sync.RWMutex
 	current   *version // answers predictions; nil: nothing does
 	candidate *version // loaded and warm, to be switched to; nil: none
-	previous  *version // was current before, and is kept for a while; nil: none
+	previous  *version // was current before, and is kept for a while; nil: none. Whoever needs its memory may let it go.
+}
+
+// back is the model that is kept, as a version of its own, if it is this one.
+func (s *slot) back(ref *deployment.ModelRef) *version {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.previous == nil || !s.previous.is(ref) {
+		return nil
+	}
+	return s.previous.again()
+}
+
+// kept is the version that is kept, or nil. It is not to be used, only to be let go.
+func (s *slot) kept() *version {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.previous
+}
+
+// letGo lets go of the version that is kept, if it is this one.
+func (s *slot) letGo(v *version) bool {
+	s.mu.Lock()
+	there := v != nil && s.previous == v
+	if there {
+		s.previous = nil
+	}
+	s.mu.Unlock()
+	if there {
+		v.release()
+	}
+	return there
 }
 
 // acquire is the version that answers who asks for that id, with a reference for
