@@ -101,8 +101,8 @@ func (c *Client) Deploy(ctx context.Context, cmd Command, data handlers.Deploy) 
 	return c.about(ctx, "deploy", cmd, data)
 }
 
-// Update changes label, description or importance; what is absent stays
-// (datarobot.md R8).
+// Update changes label, description, importance or model; what is absent stays
+// (datarobot.md R8, deeploy.md D3).
 func (c *Client) Update(ctx context.Context, cmd Command, data handlers.Update) (Pending, error) {
 	return c.about(ctx, "update", cmd, data)
 }
@@ -121,9 +121,15 @@ func (c *Client) ReplaceAndWait(ctx context.Context, cmd Command, data handlers.
 	return c.Wait(ctx, p)
 }
 
-// Rollback serves a model again that has served before.
+// Rollback serves a model again that has served before: that of a version, or
+// the one before the current one.
 func (c *Client) Rollback(ctx context.Context, cmd Command, data handlers.Rollback) (Pending, error) {
 	return c.about(ctx, "rollback", cmd, data)
+}
+
+// Rename gives a version of a deployment a name, or takes it away (deeploy.md D22).
+func (c *Client) Rename(ctx context.Context, cmd Command, data handlers.Rename) (Pending, error) {
+	return c.about(ctx, "rename", cmd, data)
 }
 
 // Drift switches the computing of drift on or off; what is nil stays

@@ -298,6 +298,41 @@ func ExampleClient_History() {
 	// churn-v1 was replaced: ACCURACY
 }
 
+// A version has a number for ever. An update may go back to one, and change the
+// description at the same time.
+func ExampleClient_Versions() {
+	ctx := context.Background()
+	c := pipeline("numbered")
+	defer c.Close()
+
+	name, description := "before the sale", "the second one"
+	_, err := c.Rename(ctx, client.Command{Name: "numbered"}, handlers.Rename{Version: 1, Name: &name})
+	must(err)
+	for _, data := range []handlers.Update{
+		{Description: handlers.OptionalText{Given: true, Value: &description}, ModelChoice: handlers.ModelChoice{ModelID: "churn-v2"}},
+		{Version: 1},
+	} {
+		pending, err := c.Update(ctx, client.Command{Name: "numbered"}, data)
+		must(err)
+		_, err = c.Wait(ctx, pending)
+		must(err)
+	}
+
+	versions, err := c.Versions(ctx, "numbered")
+	must(err)
+	for _, v := range versions {
+		fmt.Printf("%d %s %s %q\n", v.Number, v.Status, v.ModelID, v.Name)
+	}
+	d, err := c.Get(ctx, "numbered")
+	must(err)
+	fmt.Println(*d.Description)
+	// Output:
+	// 3 current churn-v1 ""
+	// 2 served churn-v2 ""
+	// 1 served churn-v1 "before the sale"
+	// the second one
+}
+
 // What is not given stays as it is.
 func ExampleClient_Update() {
 	ctx := context.Background()

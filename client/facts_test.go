@@ -35,6 +35,12 @@ func TestFactsForOthers(t *testing.T) {
 			return c.Rollback(t.Context(), command, handlers.Rollback{Reason: deployment.ReasonErrors, ReasonText: "false alarms"})
 		},
 		func() (client.Pending, error) {
+			return c.Update(t.Context(), command, handlers.Update{ModelChoice: handlers.ModelChoice{ModelID: "churn-v2"}})
+		},
+		func() (client.Pending, error) {
+			return c.Rename(t.Context(), command, handlers.Rename{Version: 2, Name: &label})
+		},
+		func() (client.Pending, error) {
 			return c.Drift(t.Context(), command, handlers.Drift{TargetDriftEnabled: &on})
 		},
 		func() (client.Pending, error) { return c.Update(t.Context(), command, handlers.Update{Label: &label}) },
@@ -64,6 +70,8 @@ func TestFactsForOthers(t *testing.T) {
 			check("old and new model", r.OldModel == previous.Model.ID && r.NewModel == d.Model.ID && d.Previous.ID == r.OldModel)
 			check("the reason", r.Reason != "" && r.Rollback == (e.Op == "rollback") && (r.ReasonText != "") == r.Rollback)
 			check("the verdict", e.Validation.Status == deployment.Passing && e.Validation.NewModel == r.NewModel && len(e.Checks) >= 11)
+		case "rename":
+			check("the name", e.Renamed.Version == 2 && *e.Renamed.Name == label && d.Revision == previous.Revision)
 		case "drift":
 			check("before and after", *e.Drift == deployment.DriftChange{Before: previous.DriftTracking, After: d.DriftTracking} && e.Drift.Before != e.Drift.After)
 		case "delete":
@@ -103,14 +111,18 @@ func readPast(tb testing.TB, c *client.Client) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	if len(served) != 3 {
-		tb.Errorf("got %d models in the history, want 3", len(served))
+	versions, err := c.Versions(tb.Context(), "churn")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if len(served) != 4 || len(versions) != 4 || versions[2].Name == "" || versions[2].Actor != "ada" {
+		tb.Errorf("got %d models in the history and versions %+v, want 4 of both, one with a name", len(served), versions)
 	}
 	page, err := c.List(tb.Context(), client.Query{Deleted: true})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	text, err := json.MarshalIndent([]any{served, page}, "", "  ")
+	text, err := json.MarshalIndent([]any{served, versions, page}, "", "  ")
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -40,14 +40,32 @@ func (c *Client) History(ctx context.Context, name string) ([]deployment.Served,
 		return nil, err
 	}
 	if len(history.Served) == 0 {
-		return []deployment.Served{}, c.hasBeen(ctx, name)
+		return []deployment.Served{}, c.hasBeen(ctx, "history", name)
 	}
 	slices.Reverse(history.Served)
 	return history.Served, nil
 }
 
+// Versions are the versions of a deployment, the newest first, from the ledger
+// (deeploy.md D22): each change of the model that it serves, and those that failed;
+// also of one that was deleted. Its error is as that of History.
+func (c *Client) Versions(ctx context.Context, name string) ([]deployment.Version, error) {
+	if _, err := deployment.ParseName(name); err != nil {
+		return nil, refused("versions", name, deployment.Reject(deployment.CodeInvalidName, "subject", "%v", err))
+	}
+	versions, err := worker.ReadVersions(ctx, c.Ledger, name)
+	if err != nil {
+		return nil, err
+	}
+	if len(versions) == 0 {
+		return versions, c.hasBeen(ctx, "versions", name)
+	}
+	slices.Reverse(versions)
+	return versions, nil
+}
+
 // hasBeen tells a deployment that never served from one that never was.
-func (c *Client) hasBeen(ctx context.Context, name string) error {
+func (c *Client) hasBeen(ctx context.Context, asked, name string) error {
 	last, err := c.Ledger.Last(ctx, jetstream.Fence(string(deployment.KindDeployment), name))
 	if err != nil {
 		return err
@@ -59,7 +77,7 @@ func (c *Client) hasBeen(ctx context.Context, name string) error {
 		}
 	}
 	if data.Deployment == nil {
-		return refused("history", name, deployment.Reject(deployment.CodeDeploymentNotFound, "", "deployment %q has never been", name))
+		return refused(asked, name, deployment.Reject(deployment.CodeDeploymentNotFound, "", "deployment %q has never been", name))
 	}
 	return nil
 }

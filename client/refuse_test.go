@@ -56,10 +56,25 @@ func badCommands() []bad {
 		{"deploy", "live", `{` + server + `"label":"Live","modelId":"churn-v2"}`, conflict, deployment.CodeDeploymentExists, "", `deployment "live" exists: replace its model, or deploy under another name`},
 		{"deploy", "locked", `{` + server + `"label":"Locked","modelId":"churn-v2"}`, forbidden, deployment.CodeNotPermitted, "", may},
 
-		{"update", "live", `{}`, invalid, deployment.CodeEmptyUpdate, "", "expected at least one of label, description, importance"},
+		{"update", "live", `{}`, invalid, deployment.CodeEmptyUpdate, "", "expected at least one of label, description, importance, modelId, model, source, version, commit"},
 		{"update", "live", `{"label":""}`, invalid, deployment.CodeInvalidField, "label", "label: minLength: got 0, want 1"},
 		{"update", "live", `{"importance":"high"}`, invalid, deployment.CodeUnknownEnum, "importance", `importance: expected one of CRITICAL, HIGH, MODERATE, LOW, got "high"`},
 		{"update", "locked", `{"label":"x"}`, forbidden, deployment.CodeNotPermitted, "", may},
+		{"update", "live", `{"label":"x","modelId":"churn-v2","version":1}`, invalid, deployment.CodeInvalidField, "", "expected exactly one of modelId, model, source, version, commit, or none"},
+		{"update", "live", `{"label":"x","commit":"main"}`, invalid, deployment.CodeInvalidField, "commit", `commit: expected a string that matches ^[0-9a-f]{40}$, got "main"`},
+		{"update", "live", `{"label":"x","commit":"` + strings.Repeat("0", 40) + `"}`, conflict, deployment.CodeNoContract, "commit", `model "churn-v1" of deployment "live" was deployed from no repository: expected source, modelId or model`},
+		{"update", "live", `{"label":"x","modelId":"churn-v9"}`, notFound, deployment.CodeModelNotFound, "modelId", `model "churn-v9" is not registered: register it first, or give the model inline`},
+		{"update", "live", `{"label":"x","modelId":"churn-v1"}`, conflict, deployment.CodeIsCurrentModel, "modelId", `expected another model than the current one, got "churn-v1", which is the current one`},
+		{"update", "live", `{"label":"x","version":2}`, notFound, deployment.CodeVersionNotFound, "version", `deployment "live" has no version 2: expected one of 1`},
+		{"update", "idle", `{"modelId":"churn-v2"}`, conflict, deployment.CodeDeploymentInactive, "", `deployment "idle" is inactive: activate it first`},
+		{"update", "locked", `{"modelId":"churn-v1"}`, forbidden, deployment.CodeNotPermitted, "", may},
+		{"update", "locked", `{"version":1}`, forbidden, deployment.CodeNotPermitted, "", may},
+
+		{"rename", "live", `{"version":1}`, invalid, deployment.CodeMissingField, "name", "name is required"},
+		{"rename", "live", `{"version":1,"name":""}`, invalid, deployment.CodeInvalidField, "name", "name: minLength: got 0, want 1"},
+		{"rename", "live", `{"version":0,"name":"x"}`, invalid, deployment.CodeInvalidField, "version", "version: expected 1 or more, got 0"},
+		{"rename", "live", `{"version":7,"name":"x"}`, notFound, deployment.CodeVersionNotFound, "version", `deployment "live" has no version 7: expected one of 1`},
+		{"rename", "locked", `{"version":1,"name":"x"}`, forbidden, deployment.CodeNotPermitted, "", may},
 
 		{"replace", "live", `{"modelId":"churn-v2"}`, invalid, deployment.CodeMissingField, "reason", "reason is required"},
 		{"replace", "live", `{"reason":"WHIM","modelId":"churn-v2"}`, invalid, deployment.CodeUnknownEnum, "reason", reasons},
@@ -74,6 +89,8 @@ func badCommands() []bad {
 		{"rollback", "live", `{"reason":"OTHER"}`, conflict, deployment.CodeNoEarlierModel, "", `deployment "live" has served no model before "churn-v1": there is none to go back to`},
 		{"rollback", "live", `{"reason":"OTHER","modelId":"churn-v1"}`, conflict, deployment.CodeIsCurrentModel, "modelId", `model "churn-v1" is the current model of deployment "live": expected an earlier one`},
 		{"rollback", "live", `{"reason":"OTHER","modelId":"churn-v9"}`, notFound, deployment.CodeModelNeverServed, "modelId", `model "churn-v9" has never served deployment "live": expected a model that has, and there is none but the current one`},
+		{"rollback", "live", `{"reason":"OTHER","version":3}`, notFound, deployment.CodeVersionNotFound, "version", `deployment "live" has no version 3: expected one of 1`},
+		{"rollback", "locked", `{"reason":"OTHER","version":1}`, forbidden, deployment.CodeNotPermitted, "", may},
 		{"rollback", "idle", `{"reason":"OTHER"}`, conflict, deployment.CodeDeploymentInactive, "", `deployment "idle" is inactive: activate it first`},
 		{"rollback", "locked", `{"reason":"OTHER"}`, forbidden, deployment.CodeNotPermitted, "", may},
 
@@ -100,6 +117,10 @@ func badCommands() []bad {
 	for _, about := range []string{"gone", "never"} {
 		for _, c := range []struct{ op, data string }{
 			{"update", `{"label":"x"}`},
+			{"update", `{"label":"x","modelId":"churn-v2"}`},
+			{"update", `{"version":1}`},
+			{"rename", `{"version":1,"name":"x"}`},
+			{"rollback", `{"reason":"OTHER","version":1}`},
 			{"replace", `{"reason":"OTHER","modelId":"churn-v2"}`},
 			{"rollback", `{"reason":"OTHER"}`},
 			{"validate", `{"modelId":"churn-v2"}`},

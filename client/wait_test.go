@@ -227,7 +227,8 @@ func TestNamesAreChecked(t *testing.T) {
 		_, validated := c.Validate(t.Context(), client.Command{Name: name}, handlers.Validate{})
 		_, got := c.Get(t.Context(), name)
 		_, history := c.History(t.Context(), name)
-		for _, err := range []error{published, validated, got, history} {
+		_, versions := c.Versions(t.Context(), name)
+		for _, err := range []error{published, validated, got, history, versions} {
 			if refused, ok := errors.AsType[*client.Error](err); !ok || refused.Code != deployment.CodeInvalidName || refused.Errors["subject"] == "" {
 				t.Errorf("%q: got %v, want %s", name, err, deployment.CodeInvalidName)
 			}

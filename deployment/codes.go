@@ -51,6 +51,8 @@ const (
 	CodeIsCurrentModel     Code = "is_current_model"
 	CodeModelNeverServed   Code = "model_never_served"
 	CodeNoEarlierModel     Code = "no_earlier_model"
+	CodeVersionNotFound    Code = "version_not_found"
+	CodeNoContract         Code = "no_contract" // what serves was deployed from none
 	CodeValidationFailed   Code = "validation_failed"
 	CodeCommandNotFound    Code = "command_not_found"
 	CodeCommandFinished    Code = "command_finished"
@@ -113,9 +115,9 @@ const (
 // Class is the class of the code.
 func (c Code) Class() Class {
 	switch c {
-	case CodeDeploymentNotFound, CodeModelNotFound, CodeModelNeverServed, CodeCommandNotFound, CodeRepositoryNotFound, CodeRevisionNotFound:
+	case CodeDeploymentNotFound, CodeModelNotFound, CodeModelNeverServed, CodeVersionNotFound, CodeCommandNotFound, CodeRepositoryNotFound, CodeRevisionNotFound:
 		return ClassNotFound
-	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeValidationFailed, CodeNoEarlierModel, CodeIDReused, CodeCommandFinished, CodeHistoryRewritten:
+	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeValidationFailed, CodeNoEarlierModel, CodeNoContract, CodeIDReused, CodeCommandFinished, CodeHistoryRewritten:
 		return ClassConflict
 	case CodeURLNotAllowed, CodeNotPermitted, CodeRepositoryForbidden, CodeHostKeyRefused, CodePushRefused:
 		return ClassForbidden

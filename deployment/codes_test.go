@@ -41,6 +41,8 @@ var classes = map[string]deployment.Class{
 	"is_current_model":                  deployment.ClassConflict,
 	"model_never_served":                deployment.ClassNotFound,
 	"no_earlier_model":                  deployment.ClassConflict,
+	"version_not_found":                 deployment.ClassNotFound,
+	"no_contract":                       deployment.ClassConflict,
 	"command_not_found":                 deployment.ClassNotFound,
 	"command_finished":                  deployment.ClassConflict,
 	"url_invalid":                       deployment.ClassInvalid,

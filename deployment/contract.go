@@ -1,5 +1,7 @@
 package deployment
 
+import "strings"
+
 // PredictionTarget is what a model predicts when nobody has said how it is called.
 const PredictionTarget = "prediction"
 
@@ -10,10 +12,38 @@ type Contract struct {
 	URL        string `json:"url,omitempty"`        // of the directory or prefix where it was, if not in a repository
 	Branch     string `json:"branch,omitempty"`     // that named it then
 	Tag        string `json:"tag,omitempty"`
-	Commit     string `json:"commit,omitempty"` // of the repository; "": not committed yet
-	Path       string `json:"path"`             // folder in the repository; "": its root
-	Digest     Digest `json:"digest"`           // of what the contract says
-	ModelType  string `json:"modelType"`        // in Deeploy's words
+	Commit     string `json:"commit,omitempty"`  // of the repository; "": not committed yet
+	Message    string `json:"message,omitempty"` // of the commit: its first line
+	Path       string `json:"path"`              // folder in the repository; "": its root
+	Digest     Digest `json:"digest"`            // of what the contract says
+	ModelType  string `json:"modelType"`         // in Deeploy's words
+
+	// Of parts that the contract has: what they were declared to be, which an
+	// update keeps (deeploy.md D7). "": it has none.
+	ExplainerType   string `json:"explainerType,omitempty"`
+	TransformerType string `json:"transformerType,omitempty"`
+
+	CredentialsID string `json:"credentialsId,omitempty"` // that the repository was read with
+}
+
+// At is the contract in another commit of the same repository; nil if it is in none.
+func (c *Contract) At(commit string) *Source {
+	if c == nil || c.Repository == "" {
+		return nil
+	}
+	return &Source{Route: RouteExisting, URL: c.Repository, Commit: commit, ContractPath: c.Path, CredentialsID: c.CredentialsID}
+}
+
+// longestHeadline is how much of a commit message is kept, in bytes.
+const longestHeadline = 200
+
+// Headline is the first line of a commit message, as much as is kept of it.
+func Headline(message string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(message), "\n")
+	if len(line) > longestHeadline {
+		line = strings.ToValidUTF8(line[:longestHeadline], "") + "…"
+	}
+	return strings.TrimSpace(line)
 }
 
 // Reading asks for a contract to be read or, for a route that writes one, for

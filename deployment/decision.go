@@ -64,6 +64,7 @@ type Decision struct {
 	Registered  *Model          // the model this command brought in
 	Replacement *Replacement    // of the model that served
 	Drift       *DriftChange    // of what drift is computed for
+	Renamed     *Renamed        // a version of it
 	Validation  *Validation     // the verdict on a model that is to replace another
 }
 

@@ -103,7 +103,7 @@ func (s *State) Effect() Effect {
 	case s.Status == StatusInactive:
 		return Stop{Inactive: true}
 	default:
-		return Serve{Model: *s.Model}
+		return Serve{Model: s.Model.From(nil)} // who serves it need not know where it is from
 	}
 }
 

@@ -323,7 +323,7 @@ func TestReadSaysWhatIsAskedFor(t *testing.T) {
 		if err != nil || got.Server != "" || got.Source != example.Source || got.ID != example.ID {
 			t.Errorf("%s: the example: got %+v, %v, want no server and what %+v is about", o.Op, got, err, example)
 		}
-		if want := o.Op == "rollback"; (got.Recalls != nil) != want {
+		if want := o.Op == "rollback" || o.Op == "rename"; (got.Recalls != nil) != want {
 			t.Errorf("%s: Recalls: got %t, want %t", o.Op, got.Recalls != nil, want)
 		}
 	}
@@ -336,8 +336,8 @@ func TestServerAndCompares(t *testing.T) {
 		if want := map[string]string{"deploy": "eu-1"}[o.Op]; err != nil || asked.Server != want {
 			t.Errorf("%s: Server: got %q, %v, want %q", o.Op, asked.Server, err, want)
 		}
-		if want := o.Op == "replace" || o.Op == "rollback" || o.Op == handlers.OpValidate; o.Compares != want {
-			t.Errorf("%s: Compares: got %t, want %t", o.Op, o.Compares, want)
+		if want := o.Op == "replace" || o.Op == "rollback" || o.Op == handlers.OpValidate; asked.Compares != want {
+			t.Errorf("%s: Compares: got %t, want %t", o.Op, asked.Compares, want)
 		}
 	}
 }

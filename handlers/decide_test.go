@@ -156,6 +156,7 @@ type thenJSON struct {
 	Replacement *deployment.Replacement    `json:"replacement,omitempty"`
 	Drift       *deployment.DriftChange    `json:"driftTracking,omitempty"`
 	Validation  *deployment.Validation     `json:"validation,omitempty"`
+	Renamed     *deployment.Renamed        `json:"renamed,omitempty"`
 }
 
 type shownJSON struct {
@@ -171,7 +172,7 @@ type afterJSON struct {
 }
 
 func accepted(d deployment.Decision) thenJSON {
-	then := thenJSON{Read: d.Read, Write: d.Write, Contract: d.Contract, Changed: d.Changed, Checks: verdicts(d.Checks), Replacement: d.Replacement, Drift: d.Drift, Validation: d.Validation}
+	then := thenJSON{Read: d.Read, Write: d.Write, Contract: d.Contract, Changed: d.Changed, Checks: verdicts(d.Checks), Replacement: d.Replacement, Drift: d.Drift, Validation: d.Validation, Renamed: d.Renamed}
 	if d.Inspect != nil {
 		then.Inspect = d.Inspect.ID
 	}

@@ -40,7 +40,7 @@ func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 		}
 		return
 	}
-	if c.operation.Compares {
+	if asked, err := c.operation.Read(c.data); err == nil && asked.Compares {
 		checkValidation(tb, d)
 		if d.Validation == nil {
 			tb.Error("a model is compared, and there is no verdict")
@@ -52,7 +52,13 @@ func checkDecision(tb testing.TB, c decideCase, d deployment.Decision) {
 		}
 		return
 	}
-	if rollsOut := c.operation.Op == "deploy" || c.operation.Op == "replace"; rollsOut && !d.Changed && strings.Contains(string(c.data), `"dryRun"`) {
+	if c.operation.Op == "rename" { // names are beside the state
+		if diff := gocmp.Diff(deployment.Decision{After: c.given, Changed: d.Changed, Renamed: d.Renamed}, d); diff != "" || d.Renamed == nil {
+			tb.Errorf("the deployment is changed (-want +got):\n%s", diff)
+		}
+		return
+	}
+	if rollsOut := c.operation.Op == "deploy" || c.operation.Op == "replace" || c.operation.Op == "update"; rollsOut && !d.Changed && strings.Contains(string(c.data), `"dryRun"`) {
 		if diff := gocmp.Diff(deployment.Decision{After: c.given, Checks: d.Checks, Validation: d.Validation, Contract: d.Contract}, d); diff != "" {
 			tb.Errorf("a dry run changes something (-want +got):\n%s", diff)
 		}
@@ -114,6 +120,9 @@ func checkChange(tb testing.TB, c decideCase, d deployment.Decision, before, aft
 			after.Revision, after.Generation, before.Revision, before.Generation, 1, serves)
 	}
 	if may, listed := mayChange[c.cmd.Op]; listed {
+		if c.cmd.Op == "update" && d.Replacement != nil { // the model, too
+			may = append(mayChange["replace"], may...)
+		}
 		ignore := cmpopts.IgnoreFields(deployment.State{}, append([]string{"Revision", "UpdatedAt", "UpdatedBy"}, may...)...)
 		if diff := gocmp.Diff(before, after, ignore); diff != "" {
 			tb.Errorf("%s changes more than it may (-before +after):\n%s", c.cmd.Op, diff)

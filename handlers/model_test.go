@@ -28,7 +28,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			serves: map[deployment.Name]int{}, served: map[deployment.Name]int{}, contents: map[deployment.Name]int{},
 			changes: map[deployment.Name]uint64{}, revisions: map[deployment.Name]uint64{}, known: map[deployment.Name]description{},
 			history: map[deployment.Name][]deployment.Name{}, inactive: map[deployment.Name]bool{}, deleted: map[deployment.Name]bool{},
-			drift: map[deployment.Name]deployment.DriftTracking{}, operations: operations,
+			drift: map[deployment.Name]deployment.DriftTracking{}, versions: map[deployment.Name][]version{}, operations: operations,
 		}
 		// choose is a model for a deploy or replace, its content, and whether it is known.
 		choose := func(t *rapid.T) (choice handlers.ModelChoice, id deployment.Name, variant int, known bool) {
@@ -47,6 +47,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			w.history[name] = append(w.history[name], id)
 			w.changes[name]++
 			w.revisions[name]++
+			w.versions[name] = append(w.versions[name], version{w.changes[name], ""})
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"register": func(t *rapid.T) {
@@ -95,11 +96,45 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 					want.Importance = rapid.SampledFrom(deployment.Importances()).Draw(t, "importance")
 					data.Importance = &want.Importance
 				}
-				code := w.refusal(name, false)
+				changes := rapid.SampledFrom([]string{"", "model", "version"}).Draw(t, "changes")
+				code := w.refusal(name, changes != "")
+				var id deployment.Name
+				var variant int
+				switch changes {
+				case "model":
+					var known bool
+					data.ModelChoice, id, variant, known = choose(t)
+					code = w.refusalOf(name, id, variant, known, code)
+				case "version":
+					data.Version = drawVersion(t)
+					id, code = w.atVersion(name, data.Version, code)
+					variant = w.contents[id]
+				}
 				expect(t, w.carryOut(t, deployment.KindDeployment, "update", name, data), code)
-				if code == "" && want != w.known[name] {
+				switch {
+				case code != "":
+				case changes != "":
+					w.known[name] = want
+					rollOut(name, id, variant)
+				case want != w.known[name]:
 					w.known[name] = want
 					w.revisions[name]++
+				}
+			},
+			"rename": func(t *rapid.T) {
+				name, data := names.Draw(t, "name"), handlers.Rename{Version: drawVersion(t)}
+				text := rapid.SampledFrom([]string{"", "spring", "autumn"}).Draw(t, "text")
+				if text != "" {
+					data.Name = &text
+				}
+				code := w.refusal(name, false)
+				at := slices.IndexFunc(w.versions[name], func(v version) bool { return v.number == data.Version })
+				if code == "" && at < 0 {
+					code = deployment.CodeVersionNotFound
+				}
+				expect(t, w.carryOut(t, deployment.KindDeployment, "rename", name, data), code)
+				if code == "" {
+					w.versions[name][at].name = text
 				}
 			},
 			"drift": func(t *rapid.T) {
@@ -124,16 +159,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 			"replace": func(t *rapid.T) {
 				name := names.Draw(t, "name")
 				choice, id, variant, known := choose(t)
-				code := w.refusal(name, true)
-				switch {
-				case code != "":
-				case !known:
-					code = deployment.CodeModelNotFound
-				case w.deployments[name].Model.ID == id:
-					code = deployment.CodeIsCurrentModel
-				case !fits(w.serves[name], variant):
-					code = deployment.CodeValidationFailed
-				}
+				code := w.refusalOf(name, id, variant, known, w.refusal(name, true))
 				expect(t, w.carryOut(t, deployment.KindDeployment, "replace", name, handlers.Replace{Reason: deployment.ReasonOther, ModelChoice: choice}), code)
 				if code == "" {
 					rollOut(name, id, variant)
@@ -143,8 +169,25 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 				name := names.Draw(t, "name")
 				data := handlers.Rollback{Reason: deployment.ReasonErrors}
 				history := w.history[name]
-				if rapid.Bool().Draw(t, "named") {
+				switch rapid.SampledFrom([]string{"", "model", "version", "both"}).Draw(t, "by") {
+				case "model":
 					data.ModelID = ids.Draw(t, "model")
+				case "both":
+					data.ModelID = ids.Draw(t, "model")
+					fallthrough
+				case "version":
+					data.Version = drawVersion(t)
+				}
+				if data.Version > 0 {
+					to, code := w.atVersion(name, data.Version, w.refusal(name, true))
+					if to != "" && data.ModelID != "" && data.ModelID != to {
+						code = deployment.CodeInvalidField
+					}
+					expect(t, w.carryOut(t, deployment.KindDeployment, "rollback", name, data), code)
+					if code == "" {
+						rollOut(name, to, w.contents[to])
+					}
+					return
 				}
 				to := data.ModelID
 				if last := len(history) - 1; to == "" && last > 0 {
@@ -173,7 +216,7 @@ func TestDecisionsAgainstAnOracle(t *testing.T) {
 				expect(t, w.carryOut(t, deployment.KindDeployment, "delete", name, handlers.Delete{}), code)
 				if code == "" {
 					w.serves[name], w.served[name], w.inactive[name], w.deleted[name] = 0, 0, false, true
-					w.history[name] = nil
+					w.history[name], w.versions[name] = nil, nil
 					w.changes[name]++
 					w.revisions[name]++
 				}

@@ -24,6 +24,7 @@ func All() []Operation {
 		drift(),
 		replace(),
 		rollback(),
+		rename(),
 		validate(),
 		deactivate(),
 		activate(),
@@ -39,9 +40,6 @@ type Operation struct {
 	Purpose string // one sentence, for documents
 	Example any    // data of a command, for documents and tests
 
-	// Compares says that the decision looks at the model that the deployment serves.
-	Compares bool
-
 	// Read reads the data of a command, once for all that is to be known of it.
 	// Its error is a *deployment.Rejection.
 	Read func(data json.RawMessage) (Asked, error)
@@ -52,10 +50,11 @@ type Asked struct {
 	Names      deployment.Name // id of the registered model that it names, "" if none
 	Source, ID string          // of the command that it is about, "" if none
 	Server     string          // id of the prediction server that it names, "" if none
+	Compares   bool            // the decision looks at the model that the deployment serves
 
 	// Recalls returns the id of the earlier model of the deployment that it goes
 	// back to, "" if there is none. Nil: it does not look at the history.
-	Recalls func(before deployment.Subject) deployment.Name
+	Recalls func(before deployment.Subject, history []deployment.Served) deployment.Name
 
 	// Decide is pure: the same input gives the same decision, and the input is
 	// left as it was. Its error is a *deployment.Rejection.
@@ -69,9 +68,10 @@ type payload interface {
 	locate(path string) string
 }
 
-// recaller is the data of a command that goes back in the deployment's history.
+// recaller is the data of a command that may look at the deployment's history.
 type recaller interface {
-	recalls(state *deployment.State) deployment.Name
+	looksBack() bool
+	recalls(state *deployment.State, history []deployment.Served) deployment.Name
 }
 
 // aboutCommand is the data of a command that is about another command.
@@ -82,17 +82,16 @@ type aboutCommand interface {
 // serverChoice is the data of a command that names a prediction server.
 type serverChoice interface{ server() string }
 
-// comparison is the data of a command whose decision compares its model with
+// comparison is the data of a command whose decision may compare its model with
 // the one that the deployment serves. Whether the sender may change the
 // deployment is one of the checks then.
-type comparison interface{ compares() }
+type comparison interface{ compares() bool }
 
 // define makes an Operation of a decision over typed data.
 func define[P payload](
 	kind deployment.Kind, op, purpose string, example P,
 	decide func(deployment.Subject, deployment.Facts, deployment.Command, P) (deployment.Decision, error),
 ) Operation {
-	_, compares := any(example).(comparison)
 	permitted := func(f deployment.Facts, c deployment.Command) *deployment.Rejection {
 		if kind != deployment.KindDeployment {
 			return nil
@@ -100,7 +99,7 @@ func define[P payload](
 		return f.Policy.Permit(c)
 	}
 	return Operation{
-		Kind: kind, Op: op, Purpose: purpose, Example: example, Compares: compares,
+		Kind: kind, Op: op, Purpose: purpose, Example: example,
 		Read: func(data json.RawMessage) (Asked, error) {
 			var p P
 			if err := json.Unmarshal(data, &p); err != nil {
@@ -109,7 +108,7 @@ func define[P payload](
 			asked := asks(p)
 			asked.Decide = func(s deployment.Subject, f deployment.Facts, c deployment.Command) (deployment.Decision, error) {
 				refused := permitted(f, c)
-				if refused != nil && !compares {
+				if refused != nil && !asked.Compares {
 					return deployment.Decision{}, refused
 				}
 				decision, err := decide(s, f, c, p)
@@ -135,8 +134,13 @@ func asks(p payload) Asked {
 	if c, ok := p.(serverChoice); ok {
 		asked.Server = c.server()
 	}
-	if r, ok := p.(recaller); ok {
-		asked.Recalls = func(before deployment.Subject) deployment.Name { return r.recalls(before.Deployment) }
+	if c, ok := p.(comparison); ok {
+		asked.Compares = c.compares()
+	}
+	if r, ok := p.(recaller); ok && r.looksBack() {
+		asked.Recalls = func(before deployment.Subject, history []deployment.Served) deployment.Name {
+			return r.recalls(before.Deployment, history)
+		}
 	}
 	return asked
 }

@@ -1,10 +1,6 @@
 package handlers
 
-import (
-	"maps"
-
-	"github.com/slipway-ml/slipway/deployment"
-)
+import "github.com/slipway-ml/slipway/deployment"
 
 // Replace is the data of a command that changes the model of a deployment. The
 // reason is required (datarobot.md R9).
@@ -16,12 +12,12 @@ type Replace struct {
 	ModelChoice
 }
 
-func (Replace) compares() {}
+func (Replace) compares() bool { return true }
 
 func replace() Operation {
 	return define(deployment.KindDeployment, "replace",
 		"Serves another model from a deployment, without interrupting predictions.",
-		Replace{Reason: deployment.ReasonDataDrift, ReasonText: "spring data", ModelChoice: ModelChoice{ModelID: "churn-v2"}}, decideReplace)
+		Replace{Reason: deployment.ReasonDataDrift, ReasonText: "spring data", ModelChoice: ModelChoice{ModelID: "churn-v3"}}, decideReplace)
 }
 
 // decideReplace changes the model and nothing else (datarobot.md R17).
@@ -30,35 +26,14 @@ func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deploy
 	if err != nil {
 		return deployment.Decision{}, err
 	}
-	reading, err := data.unread(facts, state.Model)
-	if err != nil {
-		return deployment.Decision{}, err
+	r := rollout{before: before, facts: facts, command: cmd, dry: data.DryRun}
+	if reading, err := data.unread(facts, state.Model); reading != nil || err != nil {
+		return r.read(reading, err)
 	}
-	if reading != nil {
-		if r := facts.Policy.Permit(cmd); r != nil { // nothing is fetched for who may not replace
-			return deployment.Decision{}, r
-		}
-		return seen(deployment.Decision{Read: reading, Shown: state.Going(deployment.StatusReplacing)}, data.DryRun), nil
+	if r.chosen, err = data.resolve(facts, state.Model); err != nil {
+		return deployment.Decision{Checks: r.chosen.checks}, err
 	}
-	chosen, err := data.resolve(facts, state.Model)
-	if err != nil {
-		return deployment.Decision{Checks: chosen.checks}, err
-	}
-	model := chosen.model
-	verdict, rejection := checkReplace(deployment.Candidate{Model: model, State: state, Command: cmd, Facts: facts}, data.Strict || facts.Policy.Strict)
-	maps.Copy(verdict.Checks, chosen.checks)
-	if rejection != nil {
-		return verdict, rejection
-	}
-	rollout := rollout{chosen: chosen, before: before, facts: facts, command: cmd, dry: data.DryRun}
-	return rollout.decide(deployment.Decision{
-		Shown: state.RollingOut(deployment.StatusReplacing, chosen.ref), Registered: chosen.registered,
-		After:  deployment.Subject{Deployment: state.Serving(cmd, chosen.ref)},
-		Checks: verdict.Checks, Validation: verdict.Validation,
-		Replacement: &deployment.Replacement{
-			OldModel: state.Model.ID, NewModel: model.ID, Reason: data.Reason, ReasonText: data.ReasonText,
-		},
-	}), nil
+	return r.exchange(data.Strict || facts.Policy.Strict, deployment.Replacement{Reason: data.Reason, ReasonText: data.ReasonText})
 }
 
 // checkReplace is the verdict on a candidate, and what keeps it from replacing

@@ -54,7 +54,7 @@ func (c ModelChoice) sourced(facts deployment.Facts, current *deployment.ModelRe
 	out.registered = &out.model
 	switch written := facts.Written; {
 	case written != nil:
-		s.Contract.Branch, s.Contract.Commit = written.Branch, written.Commit
+		s.Contract.Branch, s.Contract.Commit, s.Contract.Message = written.Branch, written.Commit, deployment.Headline(written.Message)
 		out.contract = written
 	case !s.Change.Empty():
 		out.unwritten = c.reading(current)

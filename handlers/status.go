@@ -47,7 +47,7 @@ func decideActivate(before deployment.Subject, _ deployment.Facts, cmd deploymen
 	return deployment.Decision{
 		Shown: state.Going(deployment.StatusLaunching), Changed: true,
 		After:   deployment.Subject{Deployment: state.Serving(cmd, *state.Model)},
-		Effects: []deployment.Effect{deployment.Serve{Model: *state.Model}},
+		Effects: []deployment.Effect{deployment.Serve{Model: state.Model.From(nil)}},
 	}, nil
 }
 

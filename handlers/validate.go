@@ -13,7 +13,7 @@ const OpValidate = "validate"
 // one that a deployment serves (datarobot.md R13).
 type Validate struct{ ModelChoice }
 
-func (Validate) compares() {}
+func (Validate) compares() bool { return true }
 
 func validate() Operation {
 	return define(deployment.KindDeployment, OpValidate,

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -30,10 +31,20 @@ type world struct {
 	deleted    map[deployment.Name]bool
 	drift      map[deployment.Name]deployment.DriftTracking
 	known      map[deployment.Name]description // what people know it by
+	versions   map[deployment.Name][]version   // in this life
 	operations map[string]handlers.Operation
 	commands   int
 	verdict    deployment.CheckStatus // of the newest decision
 }
+
+// version is one version as the oracle knows it.
+type version struct {
+	number uint64 // how often what serves had changed then
+	name   string
+}
+
+// drawVersion is the number of a version, or of none.
+func drawVersion(t *rapid.T) uint64 { return rapid.Uint64Range(1, 9).Draw(t, "version") }
 
 // fits says which contents may replace each other: the last one predicts
 // something else.
@@ -90,14 +101,14 @@ func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deplo
 		t.Fatal(err)
 	}
 	facts := deployment.Facts{Model: w.models[asked.Names]}
-	if s := subject.Deployment; operation.Compares && s.Exists() && s.Model != nil {
+	if s := subject.Deployment; asked.Compares && s.Exists() && s.Model != nil {
 		facts.Current = w.models[s.Model.ID]
 	}
 	if asked.Recalls != nil {
-		facts.Model = w.models[asked.Recalls(subject)]
 		if h := w.ledger[name]; h != nil {
 			facts.History = h.Life()
 		}
+		facts.Model = w.models[asked.Recalls(subject, facts.History)]
 	}
 	decision, err := asked.Decide(subject, facts, cmd)
 	if err == nil && decision.Inspect != nil {
@@ -120,7 +131,7 @@ func (w *world) carryOut(t *rapid.T, kind deployment.Kind, op string, name deplo
 		if w.ledger[name] == nil {
 			w.ledger[name] = &deployment.History{}
 		}
-		w.ledger[name].Add(cmd.Token, decision.After.Deployment, decision.Replacement)
+		w.ledger[name].Add(deployment.Completed{EventID: cmd.Token, After: decision.After.Deployment, Replacement: decision.Replacement, Renamed: decision.Renamed})
 	}
 	return nil
 }
@@ -134,6 +145,39 @@ func (w *world) refusal(name deployment.Name, needsActive bool) deployment.Code 
 		return deployment.CodeDeploymentInactive
 	default:
 		return ""
+	}
+}
+
+// refusalOf is why a model cannot replace that of the deployment, if nothing else
+// is wrong.
+func (w *world) refusalOf(name, id deployment.Name, variant int, known bool, code deployment.Code) deployment.Code {
+	switch {
+	case code != "":
+		return code
+	case !known:
+		return deployment.CodeModelNotFound
+	case w.deployments[name].Model.ID == id:
+		return deployment.CodeIsCurrentModel
+	case !fits(w.serves[name], variant):
+		return deployment.CodeValidationFailed
+	default:
+		return ""
+	}
+}
+
+// atVersion is the model of a version, and why one cannot go back to it, if
+// nothing else is wrong. The model is "" when there is no such version.
+func (w *world) atVersion(name deployment.Name, number uint64, code deployment.Code) (deployment.Name, deployment.Code) {
+	at := slices.IndexFunc(w.versions[name], func(v version) bool { return v.number == number })
+	switch {
+	case code != "":
+		return "", code
+	case at < 0:
+		return "", deployment.CodeVersionNotFound
+	case w.history[name][at] == w.deployments[name].Model.ID:
+		return w.history[name][at], deployment.CodeIsCurrentModel
+	default:
+		return w.history[name][at], ""
 	}
 }
 
@@ -156,14 +200,18 @@ func (w *world) turn(t *rapid.T, op string, name deployment.Name, data any, off 
 func (w *world) remembered(t *rapid.T, name deployment.Name) {
 	life := w.ledger[name].Life()
 	var ids []deployment.Name
+	var versions []version
 	for i, served := range life {
-		ids = append(ids, served.ModelID)
+		ids, versions = append(ids, served.ModelID), append(versions, version{served.Version, served.Name})
 		if current := i == len(life)-1; (served.ReplacedAt == nil) != current || (served.Reason == nil) != current {
 			t.Fatalf("%s: got %+v, want it replaced, for a reason, unless it is the current model", name, served)
 		}
 	}
 	if diff := cmp.Diff(w.history[name], ids); diff != "" {
 		t.Fatalf("history of %s (-oracle +ledger):\n%s", name, diff)
+	}
+	if !slices.Equal(w.versions[name], versions) {
+		t.Fatalf("versions of %s: got %v, want %v", name, versions, w.versions[name])
 	}
 }
 

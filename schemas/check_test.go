@@ -193,7 +193,11 @@ func TestCheckSaysWhatIsWrongAndWhere(t *testing.T) {
 		},
 		"anyOf, none": {
 			"dev.slipway.deployment.update.requested.v1", `{}`,
-			[]schemas.Finding{{"", "anyOf", "expected at least one of label, description, importance"}},
+			[]schemas.Finding{{"", "anyOf", "expected at least one of label, description, importance, modelId, model, source, version, commit"}},
+		},
+		"oneOf, or none, two": {
+			"dev.slipway.deployment.update.requested.v1", `{"label":"Churn","modelId":"churn-v1","version":1}`,
+			[]schemas.Finding{{"", "oneOf", "expected exactly one of modelId, model, source, version, commit, or none"}},
 		},
 		"anyOf, two": {
 			"dev.slipway.deployment.update.requested.v1", `{"label":"Churn","description":null}`, nil,

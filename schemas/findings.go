@@ -109,7 +109,7 @@ func (c *collector) collectAll(causes []*jsonschema.ValidationError) {
 
 // alternatives finds, in a schema document, the members of which a oneOf wants
 // exactly one, or an anyOf at least one: those whose branches say nothing but
-// that a member is required.
+// that a member is required, or, in one of them, that none of them is there.
 func alternatives(location, keyword string, node any, found map[string][]string) {
 	switch node := node.(type) {
 	case map[string]any:
@@ -128,9 +128,16 @@ func alternatives(location, keyword string, node any, found map[string][]string)
 	}
 }
 
+// orNone stands in a list of members for the branch that wants none of them.
+const orNone = "or none"
+
 func onlyRequired(branches []any) (names []string) {
 	for _, branch := range branches {
 		members, _ := branch.(map[string]any)
+		if _, not := members["not"]; not && len(members) == 1 {
+			names = append(names, orNone)
+			continue
+		}
 		required, _ := members["required"].([]any)
 		if len(members) != 1 || len(required) != 1 {
 			return nil
@@ -173,7 +180,9 @@ func join(at, member string) string {
 func prefixed(at string, names []string) []string {
 	out := make([]string, len(names))
 	for i, name := range names {
-		out[i] = join(at, name)
+		if out[i] = name; name != orNone {
+			out[i] = join(at, name)
+		}
 	}
 	return out
 }

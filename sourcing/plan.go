@@ -26,11 +26,11 @@ func (c *Contracts) plan(ctx context.Context, r deployment.Reading, w wanted, pr
 		return s, nil
 	}
 	of := planned.Plan.Contract
-	types, err := of.Resolve(w.types, recorded(r.Recorded))
+	types, err := of.Resolve(w.types, w.recorded(r.Recorded))
 	if err != nil {
 		return s, relocate(err, typeMembers)
 	}
-	s.Contract.Digest, s.Contract.ModelType = of.Digest(), string(types.Model)
+	s.Contract = pinned(s.Contract, r.Source, of, types)
 	s.Change = change(r.Source, planned)
 	if s.Change.Empty() {
 		s.Contract.Commit = planned.Commit

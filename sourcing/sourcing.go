@@ -90,6 +90,7 @@ func (c *Contracts) existing(ctx context.Context, r deployment.Reading, w wanted
 	defer func() { err = errors.Join(err, snapshot.Close()) }()
 	return c.readIn(ctx, snapshot, deployment.Contract{
 		Repository: r.Source.URL, Branch: snapshot.Branch, Tag: r.Source.Tag, Commit: snapshot.Commit,
+		Message: deployment.Headline(snapshot.Message),
 	}, r, w, progress)
 }
 
@@ -104,13 +105,24 @@ func (c *Contracts) readIn(ctx context.Context, files fs.FS, from deployment.Con
 	if err != nil {
 		return s, relocate(err, typeMembers)
 	}
-	from.Path, from.Digest, from.ModelType = r.Source.ContractPath, read.Digest(), string(types.Model)
-	s.Contract = from
+	s.Contract = pinned(from, r.Source, read, types)
 	if s.Unsupported = unsupported(w.at, read, types); len(s.Unsupported) > 0 {
 		return s, nil
 	}
 	s.Model, err = c.model(ctx, files, described{at: w.at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
 	return s, err
+}
+
+// pinned is what is recorded of a contract that was read where from says.
+func pinned(from deployment.Contract, s deployment.Source, of contract.Contract, types contract.Types) deployment.Contract {
+	from.Path, from.Digest, from.ModelType, from.CredentialsID = s.ContractPath, of.Digest(), string(types.Model), s.CredentialsID
+	if of.Explainer != nil { // of one that is not there nothing was said
+		from.ExplainerType = string(types.Explainer)
+	}
+	if of.Transformer != nil {
+		from.TransformerType = string(types.Transformer)
+	}
+	return from
 }
 
 // source is where the repository is, with the secret that its id names.

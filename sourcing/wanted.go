@@ -158,5 +158,20 @@ func recorded(c *deployment.Contract) contract.Types {
 	if c == nil {
 		return contract.Types{}
 	}
-	return contract.Types{Model: contract.ModelType(c.ModelType)}
+	return contract.Types{
+		Model: contract.ModelType(c.ModelType), Explainer: contract.ExplainerType(c.ExplainerType), Transformer: contract.TransformerType(c.TransformerType),
+	}
+}
+
+// recorded are those types but for parts that are given anew: an explainer that
+// is written now is not left alone because the one before was.
+func (w *wanted) recorded(c *deployment.Contract) contract.Types {
+	types := recorded(c)
+	if w.change.Explainer != nil {
+		types.Explainer = ""
+	}
+	if w.change.Transformer != nil {
+		types.Transformer = ""
+	}
+	return types
 }

@@ -92,7 +92,7 @@ func (w *Worker) Validate(ctx context.Context, cmd deployment.Command, data json
 	if err != nil {
 		return v, err
 	}
-	facts, err := w.factsNow(ctx, operation, asked, rec)
+	facts, err := w.factsNow(ctx, asked, rec)
 	if err != nil {
 		return v, err
 	}
@@ -117,13 +117,13 @@ func (w *Worker) Validate(ctx context.Context, cmd deployment.Command, data json
 
 // factsNow are the facts of a decision that no command asks for: those that are
 // so now, whatever is still to be done.
-func (w *Worker) factsNow(ctx context.Context, operation handlers.Operation, asked handlers.Asked, rec record) (facts deployment.Facts, err error) {
+func (w *Worker) factsNow(ctx context.Context, asked handlers.Asked, rec record) (facts deployment.Facts, err error) {
 	if id := asked.Names; id != "" {
 		if facts.Model, err = w.knownModel(ctx, NewAddress(deployment.KindModel, string(id)), math.MaxUint64); err != nil {
 			return facts, err
 		}
 	}
-	return facts, w.around(ctx, operation, asked, rec, math.MaxUint64, &facts)
+	return facts, w.around(ctx, asked, rec, math.MaxUint64, &facts)
 }
 
 // requestError is an error as the answer to a request, with the failure that an

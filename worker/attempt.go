@@ -135,12 +135,14 @@ func (a *attempt) notExpired(ctx context.Context) error {
 }
 
 // facts gathers what the decision may know of other things.
-func (a *attempt) facts(ctx context.Context, operation handlers.Operation, asked handlers.Asked) (facts deployment.Facts, err error) {
+func (a *attempt) facts(ctx context.Context, asked handlers.Asked) (facts deployment.Facts, err error) {
 	id := asked.Names
 	if asked.Recalls != nil {
-		id = asked.Recalls(a.rec.Subject)
 		if facts.History, err = a.history(ctx); err != nil {
 			return facts, err
+		}
+		if recalled := asked.Recalls(a.rec.Subject, facts.History); recalled != "" {
+			id = recalled
 		}
 	}
 	if id != "" {
@@ -151,7 +153,7 @@ func (a *attempt) facts(ctx context.Context, operation handlers.Operation, asked
 			return facts, err
 		}
 	}
-	if err := a.around(ctx, operation, asked, a.rec, a.msg.Sequence, &facts); err != nil {
+	if err := a.around(ctx, asked, a.rec, a.msg.Sequence, &facts); err != nil {
 		return facts, err
 	}
 	if asked.ID != "" {

@@ -77,7 +77,7 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 	if err == nil {
 		err = a.commit(ctx, events.Completed, decision.After, Data{
 			Changed: &decision.Changed, Checks: decision.Checks, Contract: decision.Contract,
-			Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift, Validation: decision.Validation,
+			Registered: decision.Registered, Replacement: decision.Replacement, Drift: decision.Drift, Validation: decision.Validation, Renamed: decision.Renamed,
 		})
 		if !errors.Is(err, jetstream.ErrTooLarge) {
 			return err
@@ -103,20 +103,20 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 			Failure: Refusal(rejection), Checks: decision.Checks, Validation: decision.Validation, Raw: a.raw,
 		})
 	case errors.As(err, &failure):
-		return a.fail(ctx, failure)
+		return a.fail(ctx, decision, failure)
 	case errors.Is(err, jetstream.ErrTooLarge):
-		return a.fail(ctx, &deployment.Failure{Code: deployment.CodeTooLarge, Message: "an event about the command is larger than the broker takes"})
+		return a.fail(ctx, decision, &deployment.Failure{Code: deployment.CodeTooLarge, Message: "an event about the command is larger than the broker takes"})
 	case stopping && a.claimed != nil:
 		return a.handOver(ctx)
 	case errors.As(err, &transient):
 		if a.counted() >= a.MaxAttempts {
-			return a.fail(ctx, &deployment.Failure{
+			return a.fail(ctx, decision, &deployment.Failure{
 				Code: transient.code, Message: fmt.Sprintf("%d attempts, the last one: %s", a.number, transient), Retryable: true,
 			})
 		}
 		delay := a.Backoff(a.counted())
 		if !a.deadline.IsZero() && time.Now().Add(delay).After(a.deadline) {
-			return a.fail(ctx, a.tooLate(transient))
+			return a.fail(ctx, decision, a.tooLate(transient))
 		}
 		return a.retry(ctx, delay, &Failure{
 			Code: transient.code, Class: transient.code.Class(), Message: transient.Error(), Retryable: true,
@@ -127,13 +127,13 @@ func (a *attempt) conclude(ctx context.Context, decision deployment.Decision, er
 }
 
 // fail commits `failed`. What served before serves again, before it is said.
-func (a *attempt) fail(ctx context.Context, failure *deployment.Failure) error {
+func (a *attempt) fail(ctx context.Context, decision deployment.Decision, failure *deployment.Failure) error {
 	if err := a.restore(ctx); err != nil {
 		return err
 	}
 	after := a.rec.Subject
 	after.Deployment = deployment.AfterFailure(a.rec.Subject.Deployment, a.shown, a.command(), failure.Code, clip(failure.Message))
-	return a.commit(ctx, events.Failed, after, Data{Failure: &Failure{
+	return a.commit(ctx, events.Failed, after, Data{Replacement: decision.Replacement, Failure: &Failure{
 		Code: failure.Code, Class: failure.Code.Class(), Message: failure.Message, Retryable: failure.Retryable,
 	}})
 }

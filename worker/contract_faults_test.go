@@ -244,8 +244,12 @@ func contractFaults() (all []contractFault) {
 // D23; U8, U9).
 func TestEveryStepOfAContractFailsOnce(t *testing.T) {
 	t.Parallel()
-	for _, fault := range contractFaults() {
-		t.Run(fault.name, func(t *testing.T) {
+	for i, fault := range contractFaults() {
+		op, data := "replace", `"reason":"OTHER",`
+		if i%2 == 1 {
+			op, data = "update", `"label":"Customer churn",`
+		}
+		t.Run(op+", "+fault.name, func(t *testing.T) {
 			t.Parallel()
 			s := newSystem(t)
 			r := s.repository()
@@ -257,10 +261,13 @@ func TestEveryStepOfAContractFailsOnce(t *testing.T) {
 			s.advanceAll(w, aboutChurn("deploy", "before", `{"label":"Churn",`+r.source("churn-v1.ubj", fault.within)+`}`))
 			fault.inject(s, w, r)
 			s.run(w)
-			sequence := s.publish(aboutChurn("replace", "1", `{"reason":"OTHER",`+r.source("churn-v2.ubj", fault.within)+`}`))
+			sequence := s.publish(aboutChurn(op, "1", "{"+data+r.source("churn-v2.ubj", fault.within)+"}"))
 			got := s.outcomeOf(sequence)
 			if got.Outcome != events.Completed {
 				t.Fatalf("got %s %+v, want completed", got.Outcome, got.Failure)
+			}
+			if renamed := got.Deployment.Label == "Customer churn"; renamed != (op == "update") || got.Deployment.Revision != 2 {
+				t.Errorf("got label %q at revision %d, want what the %s says, in one revision", got.Deployment.Label, got.Deployment.Revision, op)
 			}
 			s.shown(got)
 			s.unique(s.history())

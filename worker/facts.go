@@ -11,9 +11,9 @@ import (
 // around gathers what a decision may know besides the model that the command
 // names: what serves now, which prediction servers there are, if either
 // matters, and what the configuration says.
-func (w *Worker) around(ctx context.Context, o handlers.Operation, asked handlers.Asked, rec record, before uint64, facts *deployment.Facts) (err error) {
+func (w *Worker) around(ctx context.Context, asked handlers.Asked, rec record, before uint64, facts *deployment.Facts) (err error) {
 	facts.Policy = w.Policy
-	if state := rec.Subject.Deployment; o.Compares && state != nil && state.Model != nil {
+	if state := rec.Subject.Deployment; asked.Compares && state != nil && state.Model != nil {
 		if facts.Current, err = w.servingModel(ctx, rec, state.Model.ID, before); err != nil {
 			return err
 		}

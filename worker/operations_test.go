@@ -106,9 +106,14 @@ func TestUpdate(t *testing.T) {
 	if !after.UpdatedAt.After(deployed.UpdatedAt) {
 		t.Errorf("updated at %s, want it after the deployment at %s", after.UpdatedAt, deployed.UpdatedAt)
 	}
-	const among = "expected at least one of label, description, importance"
+	const among = "expected at least one of label, description, importance, modelId, model, source, version, commit"
 	s.refuses(after, []refused{
 		{"update", `{}`, deployment.CodeEmptyUpdate, deployment.ClassInvalid, "", among},
+		{"update", `{"strict":true}`, deployment.CodeEmptyUpdate, deployment.ClassInvalid, "", among},
+		{
+			"update", `{"label":"x","modelId":"churn-v2","version":1}`, deployment.CodeInvalidField, deployment.ClassInvalid, "",
+			"expected exactly one of modelId, model, source, version, commit, or none",
+		},
 		{"update", `{"label":""}`, deployment.CodeInvalidField, deployment.ClassInvalid, "label", "label: minLength: got 0, want 1"},
 		{"update", `{"label":null}`, deployment.CodeInvalidField, deployment.ClassInvalid, "label", "label: got null, want string"},
 		{"update", `{"importance":"high"}`, deployment.CodeUnknownEnum, deployment.ClassInvalid, "importance", `importance: expected one of CRITICAL, HIGH, MODERATE, LOW, got "high"`},
@@ -202,6 +207,9 @@ func TestSettingsSurvive(t *testing.T) {
 	s.completes("rollback", `{"reason":"ERRORS"}`, true)
 	stop()
 	stop = s.run(s.worker("w2"))
+	s.completes("rollback", `{"reason":"ERRORS","version":2}`, true)
+	s.completes("update", `{"version":1}`, true)
+	s.completes("rename", `{"version":2,"name":"spring"}`, true)
 	s.completes("deactivate", `{}`, true)
 	s.completes("activate", `{}`, true)
 	s.command("update", `{}`)

@@ -31,8 +31,9 @@ type Data struct {
 	Changed     *bool                      `json:"changed,omitempty"`       // completed
 	Contract    *deployment.ContractChange `json:"contract,omitempty"`      // completed
 	Registered  *deployment.Model          `json:"registered,omitempty"`    // completed
-	Replacement *deployment.Replacement    `json:"replacement,omitempty"`   // completed
+	Replacement *deployment.Replacement    `json:"replacement,omitempty"`   // completed, failed
 	Drift       *deployment.DriftChange    `json:"driftTracking,omitempty"` // completed
+	Renamed     *deployment.Renamed        `json:"renamed,omitempty"`       // completed
 	Failure     *Failure                   `json:"failure,omitempty"`       // rejected, failed, retrying
 	Raw         *Raw                       `json:"raw,omitempty"`           // rejected, what could not be read
 	Original    *Original                  `json:"original,omitempty"`      // duplicate

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,21 +14,43 @@ import (
 	"github.com/slipway-ml/slipway/events"
 )
 
-// contracts reads what a source says by its branch: "v2" is the contract of the
-// second model, anything else is refused or, while it is down, not read.
+// contracts reads what a source says by its branch, or the first digit of its
+// commit: "v2" is the contract of the second model, anything else is refused or,
+// while it is down, not read.
 type contracts struct {
+	mu    sync.Mutex
 	down  error
 	reads int
+	last  deployment.Reading
+}
+
+// seen is how often contracts were read, and what was asked for last.
+func (c *contracts) seen() (reads int, last deployment.Reading) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reads, c.last
+}
+
+// fail has every read fail from now on; nil: none.
+func (c *contracts) fail(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.down = err
 }
 
 func (c *contracts) Read(_ context.Context, r deployment.Reading, progress func(string)) (s deployment.Sourced, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.reads++
+	c.last = r
 	progress("reading")
 	if c.down != nil {
 		return s, c.down
 	}
 	var variant int
-	if _, err := fmt.Sscanf(r.Source.Branch, "v%d", &variant); err != nil {
+	if _, err := fmt.Sscanf(r.Source.Commit+r.Source.Branch, "v%d", &variant); err != nil && r.Source.Commit != "" {
+		variant = int(r.Source.Commit[0] - '0')
+	} else if err != nil {
 		return s, deployment.Reject(deployment.CodeRevisionNotFound, "source.branch", "the repository has no branch %q", r.Source.Branch)
 	}
 	model := facts(variant).Named("")

@@ -175,7 +175,7 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 		if asked, err = operation.Read(a.cmd.Data); err != nil {
 			return err
 		}
-		if facts, err = a.facts(ctx, operation, asked); err != nil {
+		if facts, err = a.facts(ctx, asked); err != nil {
 			return err
 		}
 		decision, err = asked.Decide(rec.Subject, facts, a.command())

@@ -197,7 +197,7 @@ func (p *page) operation(s sample) {
 		return
 	}
 	if alternatives := oneRequired(root.OneOf, "and"); alternatives != "" {
-		p.say("Exactly one of %s is given.\n", alternatives)
+		p.say("%s one of %s is given.\n", howMany(root.OneOf), alternatives)
 	}
 	if alternatives := oneRequired(root.AnyOf, "or"); alternatives != "" {
 		p.say("At least one of %s is given.\n", alternatives)
@@ -223,6 +223,15 @@ func (p *page) operation(s sample) {
 	p.members(p.own(completed, p.library["outcome.completed.v1.json"]))
 	p.say("The command above has come to:\n")
 	p.json(s.outcome)
+}
+
+// howMany of the branches have to fit: one of them may be that none of the others
+// is there.
+func howMany(branches []*schema) string {
+	if slices.ContainsFunc(branches, func(s *schema) bool { return s.Not != nil }) {
+		return "At most"
+	}
+	return "Exactly"
 }
 
 // canHave reports whether the outcome can occur for the operation: what is never

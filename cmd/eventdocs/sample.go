@@ -42,6 +42,7 @@ func samples(set *schemas.Set) ([]sample, error) {
 	newest := map[deployment.Kind]uint64{} // event about the kind's name
 	var ledger uint64                      // newest event of all
 	var registered deployment.Model        // the newest one, by id or inline
+	var history deployment.History         // of the deployment
 	var all []sample
 	for i, operation := range handlers.All() {
 		s := sample{Operation: operation, name: names[operation.Kind]}
@@ -65,7 +66,7 @@ func samples(set *schemas.Set) ([]sample, error) {
 			return fail(err)
 		}
 		var decision deployment.Decision
-		decision, s.begins, err = decide(operation, subjects[operation.Kind], registered, cmd, deployment.Command{
+		decision, s.begins, err = decide(operation, subjects[operation.Kind], registered, history.Life(), cmd, deployment.Command{
 			Kind: operation.Kind, Name: deployment.Name(s.name), Op: operation.Op, Token: cmd.Token(), By: cmd.Source, At: at,
 		})
 		if err != nil {
@@ -82,7 +83,7 @@ func samples(set *schemas.Set) ([]sample, error) {
 			Worker: "w-dg2whahgkwk6", Attempt: 1,
 			Deployment: decision.After.Deployment, Model: decision.After.Model,
 			Checks: decision.Checks, Changed: &decision.Changed, Registered: decision.Registered, Replacement: decision.Replacement,
-			Drift: decision.Drift, Validation: decision.Validation,
+			Drift: decision.Drift, Validation: decision.Validation, Renamed: decision.Renamed,
 		}
 		recent[operation.Kind] = append(recent[operation.Kind], fmt.Sprintf("%s:%s:%s:%d", cmd.Token(), events.Completed, cmd.Digest(), sequence))
 		s.checks = len(decision.Checks) > 0
@@ -111,6 +112,7 @@ func samples(set *schemas.Set) ([]sample, error) {
 		if s.outcome, err = pretty(event); err != nil {
 			return fail(err)
 		}
+		history.Add(deployment.Completed{EventID: event.ID(), After: data.Deployment, Replacement: data.Replacement, Renamed: data.Renamed})
 		ledger++
 		subjects[operation.Kind], newest[operation.Kind] = decision.After, ledger
 		all = append(all, s)
@@ -120,21 +122,21 @@ func samples(set *schemas.Set) ([]sample, error) {
 
 // decide reaches the decision as a worker does, with a file that is as declared,
 // and says whether the command is claimed for it.
-func decide(operation handlers.Operation, before deployment.Subject, registered deployment.Model, cmd events.Command, c deployment.Command) (d deployment.Decision, begins bool, err error) {
+func decide(operation handlers.Operation, before deployment.Subject, registered deployment.Model, history []deployment.Served, cmd events.Command, c deployment.Command) (d deployment.Decision, begins bool, err error) {
 	var facts deployment.Facts
 	asked, err := operation.Read(cmd.Data)
 	if err != nil {
 		return d, false, err
 	}
 	id := asked.Names
-	if operation.Compares { // what the operation before it brought in
+	if asked.Compares { // what the operation before it brought in
 		current := registered
 		current.ID = before.Deployment.Model.ID
 		facts.Current = &current
 	}
 	if asked.Recalls != nil {
-		id = asked.Recalls(before)
-		facts.History = []deployment.Served{{ModelID: id}, {ModelID: before.Deployment.Model.ID}}
+		facts.History = history
+		id = asked.Recalls(before, history)
 	}
 	if id != "" {
 		registered.ID = id

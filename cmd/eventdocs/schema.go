@@ -27,6 +27,7 @@ type schema struct {
 	Items      *schema   `json:"items"`
 	OneOf      []*schema `json:"oneOf"`
 	AnyOf      []*schema `json:"anyOf"` // of members only
+	Not        *schema   `json:"not"`   // of members only: none of them
 
 	AdditionalProperties  *orFalse `json:"additionalProperties"`
 	UnevaluatedProperties *orFalse `json:"unevaluatedProperties"`
@@ -257,6 +258,9 @@ func section(s *schema) string {
 func oneRequired(branches []*schema, word string) string {
 	var names []string
 	for _, branch := range branches {
+		if branch.Not != nil {
+			continue
+		}
 		if len(branch.Required) != 1 || len(branch.Type) > 0 || branch.Ref != "" {
 			return ""
 		}

@@ -17,24 +17,6 @@ func (p *program) change(ctx context.Context, w waiting, name, op string, data a
 	return p.submit(ctx, c, w, deployment.KindDeployment, name, op, data)
 }
 
-type updateCmd struct {
-	Name        string                 `arg:"" help:"Name of the deployment."`
-	Label       *string                `help:"New name for people."`
-	Description *string                `help:"New free text; an empty one clears it."`
-	Importance  *deployment.Importance `help:"How much depends on it: CRITICAL, HIGH, MODERATE or LOW."`
-	Wait        waiting                `embed:"" prefix:"command-"`
-}
-
-// Run changes label, description or importance.
-func (u *updateCmd) Run(ctx context.Context, p *program) error {
-	if u.Label == nil && u.Description == nil && u.Importance == nil {
-		return exitf(exitUsage, "expected --label, --description or --importance: what is to change?")
-	}
-	return p.change(ctx, u.Wait, u.Name, "update", handlers.Update{
-		Label: u.Label, Description: handlers.OptionalText{Given: u.Description != nil, Value: u.Description}, Importance: u.Importance,
-	})
-}
-
 type driftCmd struct {
 	Name    string  `arg:"" help:"Name of the deployment."`
 	Target  *bool   `negatable:"" help:"Compute drift of what the model predicts."`
@@ -78,19 +60,4 @@ type deleteCmd struct {
 // Run ends a deployment.
 func (d *deleteCmd) Run(ctx context.Context, p *program) error {
 	return p.change(ctx, d.Wait, d.Name, "delete", handlers.Delete{})
-}
-
-type rollbackCmd struct {
-	Name       string            `arg:"" help:"Name of the deployment."`
-	Model      string            `help:"Id of a model that has served it. Default: the one before the current one." placeholder:"ID"`
-	Reason     deployment.Reason `required:"" help:"Why: ACCURACY, DATA_DRIFT, ERRORS, SCHEDULED_REFRESH, SCORING_SPEED, DEPRECATION or OTHER."`
-	ReasonText string            `help:"Why, in your own words."`
-	Wait       waiting           `embed:"" prefix:"command-"`
-}
-
-// Run serves an earlier model again.
-func (r *rollbackCmd) Run(ctx context.Context, p *program) error {
-	return p.change(ctx, r.Wait, r.Name, "rollback", handlers.Rollback{
-		ModelID: deployment.Name(r.Model), Reason: r.Reason, ReasonText: r.ReasonText,
-	})
 }

@@ -237,8 +237,11 @@ func (l *life) carryOut(o *order) {
 	switch o.op {
 	case "deploy":
 		*l = life{model: o.model, served: []deployment.Name{o.model}}
-	case "replace", "rollback":
+	case "replace", "rollback", "update":
 		model := l.goesTo(o)
+		if o.op == "update" && model == "" {
+			break // of the label alone
+		}
 		l.model, l.earlier, l.served = model, l.model, append(l.served, model)
 	case "deactivate", "activate":
 		l.inactive = o.op == "deactivate"
@@ -272,8 +275,11 @@ func (h *history) expected(o *order, l *life, models map[string]deployment.Name)
 		ok = !known || content == o.model
 	case "deploy":
 		ok = l.model == "" && (!o.byID || models[string(o.model)] != "")
-	case "replace":
-		ok = l.model != "" && !l.inactive && l.model != o.model && (!o.byID || models[string(o.model)] != "")
+	case "replace", "update":
+		if ok = l.model != ""; o.op == "update" && o.model == "" { // of the label alone
+			break
+		}
+		ok = ok && !l.inactive && l.model != o.model && (!o.byID || models[string(o.model)] != "")
 	case "rollback":
 		to := l.goesTo(o)
 		ok = l.model != "" && !l.inactive && l.model != to && slices.Contains(l.served, to)
@@ -281,7 +287,7 @@ func (h *history) expected(o *order, l *life, models map[string]deployment.Name)
 		ok = l.model != "" && l.inactive == (o.op == "activate")
 	case "drift":
 		ok = l.model != "" && !l.inactive
-	case "update", "delete":
+	case "delete":
 		ok = l.model != ""
 	}
 	if ok {

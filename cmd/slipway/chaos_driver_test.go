@@ -189,7 +189,11 @@ func (d *driver) operate(o *order, dice int) {
 		d.encode(o, handlers.Drift{FeatureDriftEnabled: &enabled})
 	default:
 		o.op = "update"
-		d.encode(o, handlers.Update{Label: &o.id})
+		data := handlers.Update{Label: &o.id}
+		if d.IntN(2) == 0 {
+			data.ModelChoice = d.choose(o)
+		}
+		d.encode(o, data)
 	}
 }
 

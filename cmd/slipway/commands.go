@@ -112,6 +112,11 @@ type modelChoice struct {
 	Inline modelFile     `embed:""`
 }
 
+// given reports whether a flag names a model.
+func (m *modelChoice) given() bool {
+	return m.Model != "" || m.Source.Repository != "" || m.Inline.File != "" || m.Inline.Facts != ""
+}
+
 func (m *modelChoice) choice(ctx context.Context, p *program, c *client.Client) (handlers.ModelChoice, error) {
 	if m.Source.given() {
 		source, err := m.source(ctx, p, c)

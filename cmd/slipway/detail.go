@@ -16,12 +16,18 @@ func (e entry) completed() string {
 		return "would be done; nothing was changed"
 	case e.Changed != nil && !*e.Changed:
 		return "it was so already"
+	case e.Replacement != nil && e.Op == "update":
+		return fmt.Sprintf("%s -> %s, %s", e.Replacement.OldModel, e.Replacement.NewModel, e.known())
 	case e.Replacement != nil && e.Replacement.Rollback:
 		return fmt.Sprintf("%s -> %s, rolled back (%s)", e.Replacement.OldModel, e.Replacement.NewModel, e.Replacement.Reason)
 	case e.Replacement != nil:
 		return fmt.Sprintf("%s -> %s (%s)", e.Replacement.OldModel, e.Replacement.NewModel, e.Replacement.Reason)
 	case e.Drift != nil:
 		return fmt.Sprintf("target drift %s, feature drift %s", onOff(e.Drift.After.TargetDrift.Enabled), onOff(e.Drift.After.FeatureDrift.Enabled))
+	case e.Renamed != nil && e.Renamed.Name == nil:
+		return fmt.Sprintf("version %d has no name", e.Renamed.Version)
+	case e.Renamed != nil:
+		return fmt.Sprintf("version %d is %q", e.Renamed.Version, *e.Renamed.Name)
 	case e.Op == "update":
 		return e.known()
 	case e.Op == "delete" || e.Op == "deactivate":

@@ -25,7 +25,7 @@ func (h *historyCmd) Run(ctx context.Context, p *program) error {
 	defer c.Close()
 	served, err := c.History(ctx, h.Name)
 	if _, none := errors.AsType[*client.Error](err); none {
-		return exitf(exitNotFound, "deployment %q has never been; \"slipway list\" and \"slipway list --deleted\" show those that are and were", h.Name)
+		return p.neverBeen(h.Name)
 	}
 	if err != nil {
 		return err

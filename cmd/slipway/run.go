@@ -52,9 +52,10 @@ type cli struct {
 	Register   registerCmd   `cmd:"" help:"Register a model."`
 	Deploy     deployCmd     `cmd:"" help:"Create a deployment and serve a model from it."`
 	Replace    replaceCmd    `cmd:"" help:"Serve another model from a deployment, without interruption."`
-	Rollback   rollbackCmd   `cmd:"" help:"Serve an earlier model of a deployment again, without interruption."`
+	Rollback   rollbackCmd   `cmd:"" help:"Serve an earlier version of a deployment again, without interruption."`
+	Rename     renameCmd     `cmd:"" help:"Give a version of a deployment a name."`
 	Validate   validateCmd   `cmd:"" help:"Say whether a model can replace the one that a deployment serves; nothing changes."`
-	Update     updateCmd     `cmd:"" help:"Change label, description or importance of a deployment."`
+	Update     updateCmd     `cmd:"" help:"Change label, description, importance or model of a deployment."`
 	Drift      driftCmd      `cmd:"" help:"Switch the computing of drift on or off."`
 	Deactivate deactivateCmd `cmd:"" help:"Answer no predictions until the deployment is activated."`
 	Activate   activateCmd   `cmd:"" help:"Answer predictions again."`
@@ -62,6 +63,7 @@ type cli struct {
 	Cancel     cancelCmd     `cmd:"" help:"End a command that is queued or running."`
 	Get        getCmd        `cmd:"" help:"Show one deployment."`
 	History    historyCmd    `cmd:"" help:"Show which models a deployment has served, and why they were replaced."`
+	Versions   versionsCmd   `cmd:"" help:"Show the versions of a deployment: which models, why, by whom, from which commits."`
 	List       listCmd       `cmd:"" help:"List deployments, models or prediction servers."`
 	Servers    serversCmd    `cmd:"" help:"List the prediction servers that are live."`
 	Events     eventsCmd     `cmd:"" help:"Show what happened, and follow what happens."`

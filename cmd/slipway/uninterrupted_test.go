@@ -113,6 +113,13 @@ func TestPredictionsAreNotInterrupted(t *testing.T) {
 		load.begun.Add(1)
 		do("rollback", handlers.Rollback{Reason: deployment.ReasonErrors}, events.Completed)
 		load.done.Add(1)
+		load.begun.Add(1)
+		do("update", handlers.Update{Label: &label, ModelChoice: handlers.ModelChoice{ModelID: "churn-v2"}}, events.Completed)
+		load.done.Add(1)
+		do("update", handlers.Update{Label: &label, ModelChoice: handlers.ModelChoice{Model: &unfit}}, events.Rejected)
+		load.begun.Add(1)
+		do("update", handlers.Update{Version: 1}, events.Completed)
+		load.done.Add(1)
 	}
 	load.stop.Store(true)
 	clients.Wait()

@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/worker"
 )
 
 // zeroName is the deployment that is asked for predictions.
@@ -60,6 +61,8 @@ func operations() []operation {
 		{"replace", 10, (*zero).replace},
 		{"rollback", 4, (*zero).rollback},
 		{"update", 2, (*zero).update},
+		{"update of the model", 4, (*zero).updateModel},
+		{"back to a version by an update", 2, (*zero).updateToVersion},
 		{"replace by a model whose golden rows fail", 2, (*zero).replaceGolden},
 		{"replace by a broken file", 2, (*zero).replaceBroken},
 		{"replace and cancel", 3, (*zero).replaceAndCancel},
@@ -324,6 +327,31 @@ func (z *zero) rollback() {
 func (z *zero) update() {
 	label := fmt.Sprint("Churn ", z.begun.Load())
 	z.change("update", handlers.Update{Label: &label}, z.model)
+}
+
+// updateModel changes the label and the model at once.
+func (z *zero) updateModel() {
+	label := fmt.Sprint("Churn ", z.begun.Load())
+	facts, model := z.next()
+	z.change("update", handlers.Update{Label: &label, ModelChoice: handlers.ModelChoice{Model: &facts}}, model)
+}
+
+// updateToVersion goes back to the newest version of the model before this one.
+func (z *zero) updateToVersion() {
+	if z.early == "" {
+		z.updateModel()
+	}
+	versions, err := worker.ReadVersions(z.tb.Context(), z.Ledger, zeroName)
+	if err != nil {
+		z.tb.Fatal(err)
+	}
+	for _, version := range slices.Backward(versions) {
+		if version.ModelID == z.early && version.Number > 0 {
+			z.change("update", handlers.Update{Version: version.Number}, z.early)
+			return
+		}
+	}
+	z.tb.Fatalf("model %s served before, and there is no version of it in %+v", z.early, versions)
 }
 
 // inVain is an operation that is to be rejected for that reason.

@@ -72,8 +72,9 @@ func (Credentials) MarshalText() ([]byte, error) { return []byte(hidden), nil }
 type Snapshot struct {
 	*treeFS
 
-	Commit string // 40 hexadecimal digits
-	Branch string // "" when a tag or a commit was asked for
+	Commit  string // 40 hexadecimal digits
+	Message string // of the commit
+	Branch  string // "" when a tag or a commit was asked for
 }
 
 // Close gives back what the snapshot needs on disk.
@@ -113,7 +114,7 @@ func (r *Repositories) open(ctx context.Context, s Source) (*Snapshot, error) {
 	if err != nil {
 		return nil, errors.Join(err, objects.Close())
 	}
-	return &Snapshot{&treeFS{objects: objects, root: commit.tree}, commit.hash.String(), branch}, nil
+	return &Snapshot{&treeFS{objects: objects, root: commit.tree}, commit.hash.String(), commit.message, branch}, nil
 }
 
 // everything is what fetch is told when no file may be left out.

@@ -104,8 +104,8 @@ func TestOpenOverHTTPS(t *testing.T) {
 				test.source.Credentials = git.Credentials{Secret: "s3cret"}
 			}
 			snap := open(t, r, test.source)
-			if snap.Commit != test.commit.String() || snap.Branch != test.branch {
-				t.Errorf("got commit %s of branch %q, want %s of %q", snap.Commit, snap.Branch, test.commit, test.branch)
+			if snap.Commit != test.commit.String() || snap.Branch != test.branch || snap.Message != "files\n" {
+				t.Errorf("got commit %s %q of branch %q, want %s of %q", snap.Commit, snap.Message, snap.Branch, test.commit, test.branch)
 			}
 			if test.name == "a link" {
 				_, err := contract.Read(t.Context(), snap, test.at)

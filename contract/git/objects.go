@@ -49,8 +49,9 @@ func (o *objects) Close() error {
 }
 
 type commit struct {
-	hash plumbing.Hash
-	tree plumbing.Hash
+	hash    plumbing.Hash
+	tree    plumbing.Hash
+	message string
 }
 
 // commit is the commit of that hash, or that the tag of that hash points to.
@@ -63,7 +64,11 @@ func (o *objects) commit(hash plumbing.Hash) (commit, error) {
 		switch object.Type() {
 		case plumbing.CommitObject:
 			tree, err := header(object, "tree")
-			return commit{hash, tree}, err
+			if err != nil {
+				return commit{}, err
+			}
+			said, err := message(object)
+			return commit{hash, tree, said}, err
 		case plumbing.TagObject:
 			if hash, err = header(object, "object"); err != nil {
 				return commit{}, err
@@ -87,6 +92,13 @@ func header(object plumbing.EncodedObject, name string) (plumbing.Hash, error) {
 		return plumbing.ZeroHash, damaged("%s %s has no %s", object.Type(), object.Hash(), name)
 	}
 	return plumbing.NewHash(text), nil
+}
+
+// message is what the author of a commit says of it: all after the headers.
+func message(object plumbing.EncodedObject) (string, error) {
+	data, err := content(object, maxCommitBytes)
+	_, text, _ := bytes.Cut(data, []byte("\n\n"))
+	return strings.ToValidUTF8(string(text), "\uFFFD"), err
 }
 
 func (o *objects) has(hash plumbing.Hash) bool {
