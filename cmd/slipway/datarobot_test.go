@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,43 +16,47 @@ import (
 	"github.com/slipway-ml/slipway/events"
 )
 
-var updateDocs = flag.Bool("update", false, "write what the commands of docs/coming-from-datarobot.md print into it")
-
-const walkThrough = "../../docs/coming-from-datarobot.md"
+var updateDocs = flag.Bool("update", false, "write what the commands of the pages in docs print into them")
 
 // Every command of the page is run, every event published, in the order in which
 // they stand there, and what they come to is what the page says.
 func TestComingFromDataRobot(t *testing.T) {
 	t.Parallel()
-	page, err := os.ReadFile(walkThrough)
-	if err != nil {
-		t.Fatal(err)
-	}
 	w := &walk{system: startUp(t, map[string]string{"SLIPWAY_SERVER_ID": "local"})}
-	got := sessions.ReplaceAllStringFunc(string(page), func(block string) string {
-		part := sessions.FindStringSubmatch(block)
-		if part[1] != "console" {
-			w.send(part[2], part[3])
-			return block
-		}
-		return "```console\n" + w.session(part[3]) + "```\n"
-	})
-	if *updateDocs {
-		if err := os.WriteFile(walkThrough, []byte(got), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if diff := cmp.Diff(steady(string(page)), steady(got)); diff != "" {
-		t.Errorf("the page differs from what happens (-page +happens); -update writes it:\n%s", diff)
-	}
+	w.follow("../../docs/coming-from-datarobot.md")
 	if w.commands < 25 || w.sent < 2 {
 		t.Errorf("%d commands were run and %d events sent: the page is not read as it was meant", w.commands, w.sent)
 	}
 }
 
+// follow does what a page says.
+func (w *walk) follow(path string) {
+	w.tb.Helper()
+	page, err := os.ReadFile(path)
+	if err != nil {
+		w.tb.Fatal(err)
+	}
+	got := sessions.ReplaceAllStringFunc(string(page), func(block string) string {
+		part := sessions.FindStringSubmatch(block)
+		if part[1] != "console" {
+			w.send(part[2], w.here(part[3]))
+			return block
+		}
+		return "```console\n" + w.session(part[3]) + "```\n"
+	})
+	if *updateDocs {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			w.tb.Fatal(err)
+		}
+	}
+	if diff := cmp.Diff(steady(string(page)), steady(got)); diff != "" {
+		w.tb.Errorf("the page differs from what happens (-page +happens); -update writes it:\n%s", diff)
+	}
+}
+
 // sessions are the fenced blocks that are run: a session, or an event with the
 // subject that it is published on.
-var sessions = regexp.MustCompile("(?ms)^```(console|json) ?(\\S*)\n(.*?)^```\n")
+var sessions = regexp.MustCompile("(?ms)^```(console|json) ?(slipway\\S*)?\n(.*?)^```\n")
 
 // unsteady is what differs from one run to the next.
 var unsteady = []struct {
@@ -59,7 +64,9 @@ var unsteady = []struct {
 	name    string
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
+	{regexp.MustCompile(`(?m)^  progress .*\n`), ""}, // what takes long says so
 	{regexp.MustCompile(`command [a-z2-7]{26}:`), "command ID:"},
+	{regexp.MustCompile(`\b([0-9a-f]{40}|[0-9a-f]{7})\b`), "COMMIT"},
 	{regexp.MustCompile(`by w-[a-z2-7]{12}`), "by WORKER"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "ADDRESS"},
 	{regexp.MustCompile(`[a-z,]*,xgboost`), "FORMATS"},
@@ -79,6 +86,20 @@ type walk struct {
 	*system
 	code           int // of the last command
 	commands, sent int
+	places         []string // what the page calls places that are elsewhere here: name, place, and so on
+	push           func()   // what people have committed meanwhile
+}
+
+// here is a text of the page with the places that they are here.
+func (w *walk) here(text string) string { return strings.NewReplacer(w.places...).Replace(text) }
+
+// there is what is printed here as the page has it.
+func (w *walk) there(text string) string {
+	var back []string
+	for pair := range slices.Chunk(w.places, 2) {
+		back = append(back, pair[1], pair[0])
+	}
+	return strings.NewReplacer(back...).Replace(text)
 }
 
 // send publishes an event of the page, twice, as a program does that is run again.
@@ -106,7 +127,11 @@ func (w *walk) session(text string) string {
 			fmt.Fprintln(&typed, w.code)
 			continue
 		}
-		args := words(command)
+		if command == "git push --quiet" {
+			w.push()
+			continue
+		}
+		args := words(w.here(command))
 		if args[0] != "slipway" {
 			w.tb.Fatalf("%s: expected a slipway", command)
 		}
@@ -117,7 +142,7 @@ func (w *walk) session(text string) string {
 		environment := map[string]string{"NATS_URL": w.where.NATS, "USER": "ada"}
 		var said bytes.Buffer
 		w.code = run(w.tb.Context(), args[1:], environment, strings.NewReader(""), &said, &said)
-		typed.WriteString(elsewhere(said.String()))
+		typed.WriteString(w.there(elsewhere(said.String())))
 	}
 	return typed.String()
 }

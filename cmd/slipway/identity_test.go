@@ -43,27 +43,7 @@ accounts {
 // 0016). Should a later server say it, this test fails, and it can be.
 func TestBrokerDoesNotStoreWhoPublished(t *testing.T) {
 	t.Parallel()
-	file := filepath.Join(t.TempDir(), "nats.conf")
-	if err := os.WriteFile(file, fmt.Appendf(nil, accounts, t.TempDir()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	options, err := server.ProcessConfigFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	options.NoSigs, options.NoLog = true, true
-	broker, err := server.NewServer(options)
-	if err != nil {
-		t.Fatal(err)
-	}
-	broker.Start()
-	t.Cleanup(func() {
-		broker.Shutdown()
-		broker.WaitForShutdown()
-	})
-	if !broker.ReadyForConnections(patience) {
-		t.Fatal("the server is not ready")
-	}
+	broker := startBroker(t, accounts)
 	slipway, ada := connectAs(t, broker, "slipway"), connectAs(t, broker, "ada")
 	js, err := natsjs.New(slipway)
 	if err != nil {
@@ -108,6 +88,33 @@ func TestBrokerDoesNotStoreWhoPublished(t *testing.T) {
 	if got := stored.Header.Get(requestInfo); got != "" || stored.Header.Get("ce-authid") != "user:ada" {
 		t.Errorf("the stream stores %v, want nothing of who has sent it", stored.Header)
 	}
+}
+
+// startBroker starts a NATS server with a configuration that leaves its store open.
+func startBroker(tb testing.TB, configuration string) *server.Server {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "nats.conf")
+	if err := os.WriteFile(file, fmt.Appendf(nil, configuration, tb.TempDir()), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	options, err := server.ProcessConfigFile(file)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	options.NoSigs, options.NoLog = true, true
+	broker, err := server.NewServer(options)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	broker.Start()
+	tb.Cleanup(func() {
+		broker.Shutdown()
+		broker.WaitForShutdown()
+	})
+	if !broker.ReadyForConnections(patience) {
+		tb.Fatal("the server is not ready")
+	}
+	return broker
 }
 
 func connectAs(tb testing.TB, broker *server.Server, user string) *nats.Conn {

@@ -69,6 +69,7 @@ func deploymentFields(d worker.DeploymentView) [][2]string {
 		{"importance", string(d.Importance)},
 		{"status", string(d.Status)},
 		{"model", describe(d.Model)},
+		{"contract", source(d.Model)},
 		{"target", describe(d.Target)},
 		{"previous", describe(d.Previous)},
 		{"prediction server", d.PredictionServer},
@@ -131,6 +132,25 @@ func describe(m *deployment.ModelRef) string {
 		return ""
 	}
 	return fmt.Sprintf("%s (%s, %d bytes, %s)", m.ID, cmp.Or(m.Type, string(m.Format)), m.Size, m.Digest)
+}
+
+// source is where the model was deployed from, if it has a contract.
+func source(m *deployment.ModelRef) string {
+	if m == nil || m.Contract == nil {
+		return ""
+	}
+	c := m.Contract
+	at := cmp.Or(c.Repository, "object store")
+	if c.Path != "" {
+		at += ", " + c.Path
+	}
+	if c.Commit != "" {
+		at += " at " + c.Commit
+	}
+	if c.Branch != "" {
+		at += " of " + c.Branch
+	}
+	return at
 }
 
 func text(s *string) string {

@@ -74,24 +74,33 @@ func (p *program) neverBeen(name string) error {
 }
 
 func versionRow(v deployment.Version) []string {
-	number, commit, why := "-", "-", "-"
+	number, commit := "-", ""
 	if v.Number > 0 {
 		number = strconv.FormatUint(v.Number, 10)
 	}
 	if v.Contract != nil {
-		commit = cmp.Or(v.Contract.Commit[:min(7, len(v.Contract.Commit))], commit)
-		why = cmp.Or(v.Contract.Message, why)
+		commit = v.Contract.Commit[:min(7, len(v.Contract.Commit))]
 	}
-	if v.Reason != nil {
-		why = string(*v.Reason)
-		if v.ReasonText != "" {
-			why += ": " + v.ReasonText
-		}
+	row := []string{number, string(v.Status), string(v.ModelID), v.At.Format(time.RFC3339), cmp.Or(v.Actor, v.By), why(v), commit, v.Name}
+	for i, cell := range row {
+		row[i] = cmp.Or(cell, "-")
 	}
-	if v.Failure != nil {
-		why = string(v.Failure.Code)
-	}
-	return []string{
-		number, string(v.Status), cmp.Or(string(v.ModelID), "-"), v.At.Format(time.RFC3339), cmp.Or(v.Actor, v.By), why, commit, cmp.Or(v.Name, "-"),
+	return row
+}
+
+// why says why a version came to be: by its reason or, where that says little, by
+// the message of its commit. Of one that failed, it says why it did.
+func why(v deployment.Version) string {
+	switch {
+	case v.Failure != nil:
+		return string(v.Failure.Code)
+	case v.ReasonText != "":
+		return string(*v.Reason) + ": " + v.ReasonText
+	case v.Contract != nil && v.Contract.Message != "" && !v.Rollback && (v.Reason == nil || *v.Reason == deployment.ReasonOther):
+		return v.Contract.Message
+	case v.Reason != nil:
+		return string(*v.Reason)
+	default:
+		return ""
 	}
 }
