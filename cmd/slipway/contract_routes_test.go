@@ -249,3 +249,26 @@ func TestContractWithoutRepository(t *testing.T) {
 		t.Errorf("got features %s, want those of the metadata that stays", got)
 	}
 }
+
+// A command may change a part of a contract alone: the model, a file of the
+// repository itself, stays, and is taken as it is at the commit that was planned
+// on.
+func TestMetadataAlone(t *testing.T) {
+	t.Parallel()
+	repo := newRepository(t)
+	model := string(readDemo(t, "churn-v1.ubj"))
+	repo.put(t, map[string]string{"churn/model/model.ubj": model})
+	s := startUp(t, gitEnvironment())
+	source := repo.source()
+	source.ContractPath = "churn"
+	first := s.completed("churn", "deploy", deployFrom(source))
+	source.Route, source.Metadata = deployment.RouteReference, json.RawMessage(churnMetadata)
+	second := s.completed("churn", "replace", replaceFrom(source))
+	files := filesOf(t, repo.log(t)[0])
+	if len(repo.log(t)) != 2 || files["churn/model/model.ubj"] != model || files["churn/metadata.json"] != churnMetadata+"\n" {
+		t.Errorf("got %d commits and %d files, want the metadata beside the same model", len(repo.log(t)), len(files))
+	}
+	if a, b := first.Deployment.Model, second.Deployment.Model; a.Digest != b.Digest || a.ID == b.ID || b.Contract.Commit != repo.log(t)[0].Hash.String() {
+		t.Errorf("got %+v after %+v, want the same file with other facts, from the new commit", b, a)
+	}
+}

@@ -54,7 +54,7 @@ type routeBench struct {
 	web     string
 	content atomic.Pointer[[]byte] // of the model that the server has
 	model   []byte
-	n       int // models so far
+	n       int    // models so far
 	dir     string // of copies made by hand
 	objects *jetstream.Objects
 	git     *git.Repositories
