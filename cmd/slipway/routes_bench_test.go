@@ -149,7 +149,7 @@ func (r *routeBench) bare(route deployment.Route) {
 	case deployment.RouteReference:
 		request, made := http.NewRequestWithContext(ctx, http.MethodGet, r.web, http.NoBody)
 		r.must(made)
-		response, got := http.DefaultClient.Do(request)
+		response, got := http.DefaultClient.Do(request) //nolint:bodyclose // copy closes it
 		r.must(got)
 		from = response.Body
 	case deployment.RouteArtifact:
