@@ -155,10 +155,13 @@ type event struct {
 	Extensions map[string]any
 }
 
+// patience is how long is waited for what has to come, on a machine that is slow.
+const patience = time.Minute
+
 // outcomeOf waits for the terminal event of the command with this sequence.
 func (s *system) outcomeOf(sequence uint64) (found event) {
 	s.tb.Helper()
-	ctx, cancel := context.WithTimeout(s.tb.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.tb.Context(), patience)
 	defer cancel()
 	err := s.ledger.Follow(ctx, jetstream.AllEvents, 1, nil, func(m jetstream.Message) error {
 		e := s.read(m)
@@ -229,7 +232,7 @@ func (s *system) read(m jetstream.Message) event {
 // shown waits until the views show what a command led to.
 func (s *system) shown(outcome event) {
 	s.tb.Helper()
-	ctx, cancel := context.WithTimeout(s.tb.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(s.tb.Context(), patience)
 	defer cancel()
 	if err := bucket[worker.OperationView](s, jetstream.OperationsBucket).Await(ctx, outcome.Command.Token, func(v worker.OperationView) bool {
 		return v.LedgerSequence >= outcome.Sequence
