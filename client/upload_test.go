@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,7 +16,7 @@ import (
 // A file that is written to while it is sent is not put together from two of them.
 func TestUploadOfAFileThatChanges(t *testing.T) {
 	t.Parallel()
-	c := connect(t, "")
+	c, prefix := connect(t, ""), rand.Text()
 	model := filepath.Join(t.TempDir(), "model.onnx")
 	if err := os.WriteFile(model, bytes.Repeat([]byte("old "), 200_000), 0o600); err != nil {
 		t.Fatal(err)
@@ -30,7 +31,7 @@ func TestUploadOfAFileThatChanges(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	_, err := c.UploadPath(t.Context(), model, "changing", change)
+	_, err := c.UploadPath(t.Context(), model, prefix, change)
 	if wrong, ok := errors.AsType[*client.FileError](err); !ok || wrong.Path != model || !strings.Contains(err.Error(), "has changed meanwhile") || !changed {
 		t.Fatalf("got %v, want it to say that the file has changed", err)
 	}
@@ -38,10 +39,10 @@ func TestUploadOfAFileThatChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := objects.Look(t.Context(), "changing/model.onnx"); !errors.Is(err, os.ErrNotExist) {
+	if _, err := objects.Look(t.Context(), prefix+"/model.onnx"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("look: got %v, want nothing to be there", err)
 	}
-	if files, err := c.UploadPath(t.Context(), model, "changing", nil); err != nil || files[0].Size != 800_000 {
+	if files, err := c.UploadPath(t.Context(), model, prefix, nil); err != nil || files[0].Size != 800_000 {
 		t.Errorf("again: got %v %v", files, err)
 	}
 }
