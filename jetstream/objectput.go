@@ -31,25 +31,27 @@ func metaSubject(name string) string {
 }
 
 // put streams in into the object of that name. Until all of it is stored the object
-// is what it was; what was sent of one that is not finished is taken away again.
-func (o *Objects) put(ctx context.Context, name string, in *summed) error {
+// is what it was; what was sent of one that is not finished is taken away again. The
+// broker has acknowledged every part then. It is not asked what it has: a replica
+// that lags would say something else.
+func (o *Objects) put(ctx context.Context, name string, in *summed) (*natsjs.ObjectInfo, error) {
 	asking, cancel := bounded(ctx)
 	old, err := o.store.GetInfo(asking, name)
 	cancel()
 	if err != nil && !errors.Is(err, natsjs.ErrObjectNotFound) {
-		return err
+		return nil, err
 	}
-	info := natsjs.ObjectInfo{
+	info := &natsjs.ObjectInfo{
 		ObjectMeta: natsjs.ObjectMeta{Name: name, Opts: &natsjs.ObjectMetaOptions{ChunkSize: objectChunk}},
 		Bucket:     ArtifactsStore, NUID: rand.Text(),
 	}
 	if info.Chunks, err = o.sendChunks(ctx, chunkSubject(info.NUID), in); err != nil {
-		return errors.Join(err, o.purge(ctx, info.NUID))
+		return nil, errors.Join(err, o.purge(ctx, info.NUID))
 	}
 	info.Size, info.Digest = uint64(in.size), natsjs.GetObjectDigestValue(in.sum) //nolint:gosec // never negative
 	body, err := json.Marshal(info)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	storing, cancel := context.WithTimeout(context.WithoutCancel(ctx), objectWait)
 	defer cancel()
@@ -57,12 +59,15 @@ func (o *Objects) put(ctx context.Context, name string, in *summed) error {
 		Subject: metaSubject(name), Data: body, Header: nats.Header{natsjs.MsgRollup: {natsjs.MsgRollupSubject}},
 	})
 	if _, refused := errors.AsType[*natsjs.APIError](err); refused {
-		return errors.Join(err, o.purge(ctx, info.NUID))
+		err = errors.Join(err, o.purge(ctx, info.NUID))
 	}
-	if err == nil && old != nil {
+	if err != nil {
+		return nil, err // without an answer, it may be stored: its chunks stay
+	}
+	if old != nil {
 		_ = o.purge(ctx, old.NUID) // chunks of nothing take room and do no harm
 	}
-	return err // without an answer, it may be stored: its chunks stay
+	return info, nil
 }
 
 // sendChunks stores what in gives as messages on the subject, and returns how many.
