@@ -30,6 +30,10 @@ type Client struct {
 	// with the id it says which command is which.
 	Source string
 
+	// SeedFile has the seed of a NATS user, alone or in credentials: commands are
+	// signed with it. It is read for each one. "": they are not signed.
+	SeedFile string
+
 	// What the client works with, for those who need more than it does.
 	JetStream natsjs.JetStream
 	Ledger    *jetstream.Ledger
@@ -46,13 +50,17 @@ func FromEnvironment() jetstream.Settings {
 }
 
 // Connect connects to the broker of a Slipway. source is the CloudEvents source
-// of the commands, e.g. "/pipelines/churn".
+// of the commands, e.g. "/pipelines/churn". If the settings have a seed or
+// credentials, commands are signed with them.
 func Connect(ctx context.Context, s jetstream.Settings, source string) (*Client, error) {
 	conn, err := jetstream.Connect(s, source, slog.Default())
 	if err != nil {
 		return nil, err
 	}
 	c, err := New(ctx, conn, source)
+	if err == nil {
+		c.SeedFile, err = s.SeedFile()
+	}
 	if err != nil {
 		conn.Close()
 		return nil, err

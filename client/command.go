@@ -3,7 +3,6 @@ package client
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"strings"
@@ -54,7 +53,7 @@ func (p Pending) Token() string { return events.Token(p.Source, p.ID) }
 func (c *Client) Publish(ctx context.Context, kind deployment.Kind, op string, cmd Command, data any) (Pending, error) {
 	p := Pending{
 		Kind: kind, Op: op, Name: cmd.Name,
-		Source: cmp.Or(cmd.Source, c.Source), ID: cmp.Or(cmd.ID, strings.ToLower(rand.Text())),
+		Source: cmp.Or(cmd.Source, c.Source), ID: cmp.Or(cmd.ID, newID()),
 	}
 	if _, err := deployment.ParseName(p.Name); err != nil && !isToken(p.Name) {
 		return p, p.refused(deployment.Reject(deployment.CodeInvalidName, "subject", "%v", err))
@@ -63,9 +62,11 @@ func (c *Client) Publish(ctx context.Context, kind deployment.Kind, op string, c
 		Type: events.Type{Kind: string(kind), Op: op}, Source: p.Source, ID: p.ID, Subject: p.Name, Time: time.Now(),
 		CorrelationID: cmd.CorrelationID, CausationID: cmd.CausationID, Data: data,
 	}
-	if cmd.Actor != "" {
-		request.AuthType, request.AuthID = "user", cmd.Actor
+	wipe, err := c.forActor(&request, cmd.Actor)
+	if err != nil {
+		return p, fmt.Errorf("%s %s: %w", op, p.Name, err)
 	}
+	defer wipe()
 	e, err := request.Event()
 	if err != nil {
 		return p, fmt.Errorf("%s %s: %w", op, p.Name, err)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
@@ -24,13 +25,9 @@ func (c *Client) Validate(ctx context.Context, cmd Command, data handlers.Valida
 	if _, err := deployment.ParseName(cmd.Name); err != nil {
 		return v, refused(handlers.OpValidate, cmd.Name, deployment.Reject(deployment.CodeInvalidName, "subject", "%v", err))
 	}
-	body, err := json.Marshal(data)
+	header, body, err := c.question(cmd, data)
 	if err != nil {
 		return v, fmt.Errorf("validate %s: %w", cmd.Name, err)
-	}
-	header := map[string][]string{"ce-source": {cmp.Or(cmd.Source, c.Source)}}
-	if cmd.Actor != "" {
-		header["ce-authid"] = []string{cmd.Actor}
 	}
 	answer, err := jetstream.Ask(ctx, c.JetStream.Conn(), jetstream.Request{Subject: jetstream.ValidateSubject(cmd.Name), Header: header, Body: body})
 	if said, ok := errors.AsType[*jetstream.RequestError](err); ok {
@@ -45,4 +42,22 @@ func (c *Client) Validate(ctx context.Context, cmd Command, data handlers.Valida
 		return v, fmt.Errorf("validate %s: read the answer: %w", cmd.Name, err)
 	}
 	return v, nil
+}
+
+// question is a validate command in binary mode: so it can be signed as commands are.
+func (c *Client) question(cmd Command, data handlers.Validate) (events.Header, []byte, error) {
+	request := events.Request{
+		Type:   events.Type{Kind: string(deployment.KindDeployment), Op: handlers.OpValidate},
+		Source: cmp.Or(cmd.Source, c.Source), ID: cmp.Or(cmd.ID, newID()), Subject: cmd.Name, Time: time.Now(), Data: data,
+	}
+	wipe, err := c.forActor(&request, cmd.Actor)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer wipe()
+	e, err := request.Event()
+	if err != nil {
+		return nil, nil, err
+	}
+	return events.EncodeBinary(e)
 }

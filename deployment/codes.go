@@ -40,6 +40,12 @@ const (
 	CodeUnknownServer Code = "unknown_prediction_server"
 	CodeNotPermitted  Code = "not_permitted"
 
+	// Nobody has shown that the command is of the actor whom it names.
+	CodeNotSigned        Code = "not_signed"
+	CodeUnknownActor     Code = "unknown_actor"
+	CodeUnknownKey       Code = "unknown_key" // it is none of that actor's
+	CodeInvalidSignature Code = "invalid_signature"
+
 	// The state does not allow it.
 	CodeDeploymentExists   Code = "deployment_exists"
 	CodeDeploymentNotFound Code = "deployment_not_found"
@@ -119,7 +125,7 @@ func (c Code) Class() Class {
 		return ClassNotFound
 	case CodeDeploymentExists, CodeDeploymentFailed, CodeDeploymentInactive, CodeAlreadyInStatus, CodeModelExists, CodeIsCurrentModel, CodeValidationFailed, CodeNoEarlierModel, CodeNoContract, CodeIDReused, CodeCommandFinished, CodeHistoryRewritten:
 		return ClassConflict
-	case CodeURLNotAllowed, CodeNotPermitted, CodeRepositoryForbidden, CodeHostKeyRefused, CodePushRefused:
+	case CodeURLNotAllowed, CodeNotPermitted, CodeNotSigned, CodeUnknownActor, CodeUnknownKey, CodeInvalidSignature, CodeRepositoryForbidden, CodeHostKeyRefused, CodePushRefused:
 		return ClassForbidden
 	case CodeStoreUnavailable, CodeServerUnavailable, CodeServerFailed, CodeAttemptsExhausted, CodePanic, CodeWorkerStopped, CodeDeadlineExceeded, CodeMemoryExceeded, CodeBusy:
 		return ClassInternal

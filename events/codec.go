@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	cloudevents "github.com/cloudevents/sdk-go/v2/event"
+	"github.com/cloudevents/sdk-go/v2/types"
 )
 
 // ContentType is the Content-Type of what Encode writes.
@@ -56,6 +57,47 @@ func Encode(e cloudevents.Event) (Header, []byte, error) {
 		return nil, nil, fmt.Errorf("encode event %s: the data is no JSON", e.ID())
 	}
 	return Header{"Content-Type": {ContentType}}, body, nil
+}
+
+// EncodeBinary writes an event in binary mode: its attributes as headers, its data
+// as the body.
+func EncodeBinary(e cloudevents.Event) (Header, []byte, error) {
+	header, attributes := Header{"Content-Type": {e.DataContentType()}}, maps.Clone(e.Extensions())
+	if attributes == nil {
+		attributes = make(map[string]any)
+	}
+	for name, value := range map[string]string{
+		"specversion": e.SpecVersion(), "id": e.ID(), "source": e.Source(), "type": e.Type(), "subject": e.Subject(), "dataschema": e.DataSchema(),
+	} {
+		if value != "" {
+			attributes[name] = value
+		}
+	}
+	if !e.Time().IsZero() {
+		attributes["time"] = e.Time()
+	}
+	for name, value := range attributes {
+		text, err := types.Format(value)
+		if err != nil {
+			return nil, nil, fmt.Errorf("encode event %s: attribute %s: %w", e.ID(), name, err)
+		}
+		header[headerPrefix+name] = []string{percentEncode(text)}
+	}
+	return header, e.Data(), nil
+}
+
+// percentEncode writes what no header can hold, and what would be read as more
+// than it is, as %XX.
+func percentEncode(s string) string {
+	var out strings.Builder
+	for _, c := range []byte(s) {
+		if c <= ' ' || c >= 0x7f || c == '"' || c == '%' {
+			fmt.Fprintf(&out, "%%%02X", c)
+			continue
+		}
+		out.WriteByte(c)
+	}
+	return out.String()
 }
 
 func decodeStructured(body []byte) (cloudevents.Event, error) {

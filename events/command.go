@@ -25,7 +25,10 @@ type Command struct {
 	Data    json.RawMessage
 
 	AuthType      string // what AuthID is: one of AuthTypes
-	AuthID        string // for whom the command was sent, as the sender says; nobody has checked it
+	AuthID        string // for whom the command was sent, as the sender says
+	AuthKey       string // public key that has signed the command, as the sender says
+	AuthSig       string // its signature of Signed, in base64url; nobody has checked it
+	Signed        []byte // nil: the command has no AuthSig, or cannot have one
 	CorrelationID string // of the event, else its own id
 	TraceParent   string
 	TraceState    string
@@ -69,6 +72,9 @@ func ReadCommand(header Header, body []byte) (Command, error) {
 		problems = append(problems, Problem{"type", fmt.Sprintf("type %q: expected a command, dev.slipway.%s.%s.requested.v1", e.Type(), cmd.Type.Kind, cmd.Type.Op)})
 	}
 	problems = append(problems, cmd.readExtensions(e.Extensions())...)
+	if cmd.AuthSig != "" {
+		cmd.Signed, _ = signedText(e) // else no signature is one of it
+	}
 	problems = append(problems, cmd.clip()...)
 	if !isJSON(mediaType(e.DataContentType())) || !isObject(cmd.Data) {
 		problems = append(problems, Problem{"data", fmt.Sprintf("data: expected a JSON object as application/json, got %d bytes of %q", len(cmd.Data), e.DataContentType())})
@@ -125,6 +131,7 @@ func (c *Command) readExtensions(extensions map[string]any) (problems []Problem)
 	if c.CorrelationID == "" {
 		c.CorrelationID = c.ID
 	}
+	c.AuthKey, c.AuthSig = text("authkey"), text("authsig")
 	if c.AuthType, c.AuthID = text("authtype"), text("authid"); c.AuthType != "" && !slices.Contains(AuthTypes(), c.AuthType) {
 		problems = append(problems, Problem{"authtype", fmt.Sprintf("extension authtype %q: expected one of %s", c.AuthType, strings.Join(AuthTypes(), ", "))})
 		c.AuthType = ""
@@ -161,6 +168,8 @@ func (c *Command) clip() (problems []Problem) {
 		{"subject", &c.Subject},
 		{"type", &c.Type.Op},
 		{"authid", &c.AuthID},
+		{"authkey", &c.AuthKey},
+		{"authsig", &c.AuthSig},
 		{"correlationid", &c.CorrelationID},
 		{"traceparent", &c.TraceParent},
 		{"tracestate", &c.TraceState},
@@ -180,11 +189,7 @@ func (c Command) Token() string { return Token(c.Source, c.ID) }
 // with equal Token and different Digest are an error of the sender. 16
 // hexadecimal digits.
 func (c Command) Digest() string {
-	var data bytes.Buffer
-	if json.Compact(&data, c.Data) != nil {
-		data.Write(c.Data)
-	}
-	sum := sha256.Sum256([]byte(c.Subject + "\x00" + c.Type.String() + "\x00" + data.String()))
+	sum := sha256.Sum256([]byte(c.Subject + "\x00" + c.Type.String() + "\x00" + string(compact(c.Data))))
 	return hex.EncodeToString(sum[:8])
 }
 

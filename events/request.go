@@ -17,6 +17,7 @@ type Request struct {
 	AuthType      string // what AuthID is: one of AuthTypes
 	AuthID        string // for whom the command is sent, if not for the source itself
 	Data          any
+	Signer        Signer // who signs the command; nil: nobody
 }
 
 // Event is the request as a CloudEvent.
@@ -28,7 +29,11 @@ func (r Request) Event() (cloudevents.Event, error) {
 	e.SetType(r.Type.With(Requested).String())
 	e.SetSubject(r.Subject)
 	e.SetTime(r.Time.UTC())
-	return e, complete(&e, r.Data, map[string]string{
+	err := complete(&e, r.Data, map[string]string{
 		"correlationid": r.CorrelationID, "causationid": r.CausationID, "authtype": r.AuthType, "authid": r.AuthID,
 	})
+	if err == nil && r.Signer != nil {
+		err = Sign(&e, r.Signer)
+	}
+	return e, err
 }

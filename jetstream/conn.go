@@ -143,6 +143,16 @@ func (s Settings) load() (saved savedContext, err error) {
 	return saved, nil
 }
 
+// SeedFile is the path of the file with the seed of the NATS user: of credentials
+// or of an nkey. "": the user has none.
+func (s Settings) SeedFile() (string, error) {
+	saved, err := s.load()
+	if err != nil {
+		return "", &SettingsError{"Context", err}
+	}
+	return first(s.Creds, saved.Creds, s.NKey, saved.NKey), nil
+}
+
 func (c savedContext) merge(s Settings) (servers string, options []nats.Option, err error) {
 	servers = first(s.URL, c.URL, nats.DefaultURL)
 	switch creds, nkey := first(s.Creds, c.Creds), first(s.NKey, c.NKey); {

@@ -25,8 +25,8 @@ type Verdict struct {
 
 // Validations is the endpoint at which w says, at once and without a command,
 // whether a model can replace the one that a deployment serves now
-// (datarobot.md R13). Its requests have the data of a validate command as body
-// and, as headers, ce-source and ce-authid: who asks.
+// (datarobot.md R13). Its requests are validate commands in binary mode; unless they
+// have to be signed, the headers ce-source and ce-authid are enough of it.
 func (w *Worker) Validations(limit int, timeout time.Duration) jetstream.Endpoint {
 	return jetstream.Endpoint{
 		Name: handlers.OpValidate, Subject: jetstream.AllValidations, Limit: limit, Timeout: timeout,
@@ -42,10 +42,7 @@ func (w *Worker) Validations(limit int, timeout time.Duration) jetstream.Endpoin
 				}
 			}()
 			name, _ := jetstream.ParseValidateSubject(r.Subject)
-			verdict, err := w.Validate(ctx, deployment.Command{
-				Kind: deployment.KindDeployment, Name: deployment.Name(name), Op: handlers.OpValidate,
-				By: r.Attribute("ce-source"), Actor: r.Attribute("ce-authid"), At: time.Now().UTC(),
-			}, r.Body)
+			verdict, err := w.answer(ctx, name, r)
 			if err == nil {
 				body, err = json.Marshal(verdict)
 			}
@@ -55,6 +52,14 @@ func (w *Worker) Validations(limit int, timeout time.Duration) jetstream.Endpoin
 			return body, nil
 		},
 	}
+}
+
+func (w *Worker) answer(ctx context.Context, name string, r jetstream.Request) (Verdict, error) {
+	cmd, err := w.asked(name, r)
+	if err != nil {
+		return Verdict{}, err
+	}
+	return w.Validate(ctx, cmd, r.Body)
 }
 
 // Validate is the verdict on the model that data, of a validate command, names,

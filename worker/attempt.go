@@ -21,6 +21,7 @@ type attempt struct {
 	msg        jetstream.Message // the command as it was stored
 	op         string            // of the subject; "unknown" when there is no such operation
 	cmd        events.Command    // as far as it could be read
+	proven     bool              // it was shown to be sent for its actor
 	token      string
 	digest     string
 	number     int       // from 1
@@ -62,7 +63,8 @@ func (a *attempt) decode() (operation handlers.Operation, err error) {
 	}
 	cmd, invalid := events.ReadCommand(a.msg.Header, a.msg.Body)
 	a.cmd = cmd
-	if cmd.Source != "" && cmd.ID != "" {
+	unproven := a.prove()
+	if cmd.Source != "" && cmd.ID != "" && unproven == nil {
 		a.known(cmd.Token(), cmd.Digest())
 	}
 	who, op := AddressOf(a.msg.Subject)
@@ -76,6 +78,9 @@ func (a *attempt) decode() (operation handlers.Operation, err error) {
 	}
 	if err := rejectAddress(who, op, cmd); err != nil {
 		return operation, err
+	}
+	if unproven != nil {
+		return operation, unproven
 	}
 	if unknown != nil {
 		return operation, unknown
@@ -327,6 +332,6 @@ func (a *attempt) bring(ctx context.Context, effect deployment.Effect) error {
 func (a *attempt) command() deployment.Command {
 	return deployment.Command{
 		Kind: a.rec.Who.Kind, Name: deployment.Name(a.rec.Who.Name), Op: a.op,
-		ID: a.cmd.ID, Digest: a.digest, Token: a.token, By: a.cmd.Source, Actor: a.cmd.AuthID, At: a.msg.Time.UTC(),
+		ID: a.cmd.ID, Digest: a.digest, Token: a.token, By: sender(a.cmd, a.proven), Actor: a.cmd.AuthID, At: a.msg.Time.UTC(),
 	}
 }

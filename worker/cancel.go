@@ -64,6 +64,11 @@ func (a *attempt) cancelledBy(msg jetstream.Message) *CancelledBy {
 	if json.Unmarshal(cmd.Data, &data) != nil || events.Token(data.Source, data.ID) != a.token {
 		return nil
 	}
+	if a.unproven(cmd) != nil || a.Policy.Permit(deployment.Command{
+		Kind: who.Kind, Name: deployment.Name(who.Name), Op: op, By: sender(cmd, a.Actors != nil), Actor: cmd.AuthID,
+	}) != nil {
+		return nil
+	}
 	return &CancelledBy{Source: cmd.Source, ID: cmd.ID, Sequence: msg.Sequence}
 }
 

@@ -81,6 +81,9 @@ func (a *attempt) complete(outcome events.Outcome, data *Data) {
 
 func (a *attempt) ref() CommandRef {
 	ref := CommandRef{Source: a.cmd.Source, ID: a.cmd.ID, Actor: a.cmd.AuthID, Token: a.token, Digest: a.digest, Sequence: a.msg.Sequence, StoredAt: a.msg.Time.UTC()}
+	if a.proven {
+		ref.Key = a.cmd.AuthKey
+	}
 	if a.cmd.Type.Op != "" {
 		ref.Type = a.cmd.Type.String()
 	}

@@ -49,6 +49,7 @@ type CommandRef struct {
 	ID       string    `json:"id,omitempty"`
 	Token    string    `json:"token"`
 	Actor    string    `json:"actor,omitempty"` // for whom it was sent, as the sender says
+	Key      string    `json:"key,omitempty"`   // of Actor, that has signed it; "": nobody has checked who Actor is
 	Type     string    `json:"type,omitempty"`
 	Digest   string    `json:"digest,omitempty"`
 	Sequence uint64    `json:"sequence"` // in the stream of commands

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/schemas"
@@ -37,11 +38,19 @@ type Worker struct {
 	MaxCommand  int                             // bytes of a command; more is rejected
 	ShowAfter   time.Duration                   // the views show a command that takes longer; 0: each one
 
+	Actors  Actors                                      // nil: for whom a command is sent is not checked
 	Policy  deployment.Policy                           // what may be changed, by whom, and how
 	Servers func(ctx context.Context) ([]string, error) // ids of the prediction servers that are live
 
 	locks locks         // one holder per deployment or model in this process
 	slots chan struct{} // one token for each command whose effects run; nil: any number
+}
+
+// Actors know whose commands are carried out.
+type Actors interface {
+	// Prove returns why cmd is not shown to be sent for the actor whom it names,
+	// nil if it is.
+	Prove(cmd events.Command) *deployment.Rejection
 }
 
 // Ledger is the record of truth.

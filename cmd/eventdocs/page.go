@@ -137,6 +137,8 @@ command is stored and will end in one terminal event. In structured mode the eve
 | ` + "`correlationid`" + ` | no | Repeated in every event about the command; without it, the ` + "`id`" + ` is. |
 | ` + "`traceparent`, `tracestate`" + ` | no | Repeated in every event about the command. |
 | ` + "`expirytime`" + ` | no | After this time the command is not begun any more; it ends as ` + "`expired`" + `. |
+| ` + "`authid`, `authtype`" + ` | no | For whom the command is sent, and what that is. Repeated in every event about the command. |
+| ` + "`authkey`, `authsig`" + ` | no | Who has signed the command, and the signature ([actors.md](actors.md)). Where the installation says whose keys are whose, both and ` + "`authid`" + ` are required. |
 
 An attribute has at most %d bytes. ` + "`data`" + ` is a JSON object; a member that its schema does not list is an error that
 names it. A command of more than 262144 bytes is refused (` + "`SLIPWAY_MAX_COMMAND_BYTES`" + `): give models by reference.

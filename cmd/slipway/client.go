@@ -29,7 +29,18 @@ func (p *program) client(ctx context.Context) (*client.Client, error) {
 		}
 		return nil, err
 	}
+	if err := p.signs(c); err != nil {
+		conn.Close()
+		return nil, err
+	}
 	return c, nil
+}
+
+// signs has the client sign with the seed of the NATS user that the environment
+// names, if it names one.
+func (p *program) signs(c *client.Client) (err error) {
+	c.SeedFile, err = p.broker().SeedFile()
+	return err
 }
 
 // source is the CloudEvents source of commands from this program.

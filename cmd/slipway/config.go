@@ -84,6 +84,7 @@ type Config struct {
 	StrictValidation bool                    `env:"SLIPWAY_STRICT_VALIDATION, default=false"`
 	Installation     deployment.Installation `env:"SLIPWAY_INSTALLATION, default=onprem"`
 	Permissions      permissions             `env:"SLIPWAY_PERMISSIONS"`
+	ActorsFile       string                  `env:"SLIPWAY_ACTORS_FILE"`
 
 	LogFormat string     `env:"SLIPWAY_LOG_FORMAT, default=auto"`
 	LogLevel  slog.Level `env:"SLIPWAY_LOG_LEVEL, default=info"`
@@ -158,6 +159,7 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.ReconcileInterval > 0, "SLIPWAY_RECONCILE_INTERVAL", "a duration above 0", c.ReconcileInterval)
 	check(c.DrainTimeout >= 0, "SLIPWAY_DRAIN_TIMEOUT", "a duration such as 20s", c.DrainTimeout)
 	check(c.Installation == deployment.OnPremises || c.Installation == deployment.Cloud, "SLIPWAY_INSTALLATION", "onprem or cloud", c.Installation)
+	check(c.ActorsFile == "" || is(fs.FileMode.IsRegular, c.ActorsFile), "SLIPWAY_ACTORS_FILE", "a file that is there", c.ActorsFile)
 	check(c.LogFormat == "auto" || c.LogFormat == "text" || c.LogFormat == "json", "SLIPWAY_LOG_FORMAT", "auto, text or json", c.LogFormat)
 	if _, err := c.syncInterval(); err != nil {
 		check(false, "SLIPWAY_SYNC", "always, or an interval such as 250ms", c.Sync)

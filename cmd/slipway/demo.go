@@ -45,6 +45,11 @@ func demo(ctx context.Context, p *program, js natsjs.JetStream, where endpoints)
 	if err != nil {
 		return err
 	}
+	if p.ActorsFile != "" {
+		if err := p.signs(c); err != nil {
+			return err
+		}
+	}
 	d := &demoRun{program: p, Client: c, where: where}
 	text, err := demoFiles.ReadFile("demo/sample.json")
 	if err != nil {

@@ -39,8 +39,8 @@ accounts {
 `
 
 // A server does say who has sent a message from another account, but not in what
-// a stream stores: the actor of a command cannot be checked by a worker (ADR
-// 0016). Should a later server say it, this test fails, and it can be.
+// a stream stores: the actor of a command can be checked by a worker only if the
+// command is signed (ADR 0023). Should a later server say it, this test fails.
 func TestBrokerDoesNotStoreWhoPublished(t *testing.T) {
 	t.Parallel()
 	broker := startBroker(t, accounts)

@@ -35,6 +35,7 @@ var mayImport = map[string][]string{
 	"jetstream/embedded":      {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "golang.org/x/sys"},
 	"jetstream/jetstreamtest": {"jetstream", "jetstream/embedded", "github.com/nats-io/nats.go"},
 	"outbound":                {},
+	"actors":                  {"deployment", "events", "github.com/nats-io/nkeys"},
 	"artifacts":               {"deployment", "outbound"},
 	"artifacts/bucket": {
 		"artifacts", "contract", "credentials", "outbound", "golang.org/x/oauth2",
@@ -52,7 +53,7 @@ var mayImport = map[string][]string{
 	"serving/predict/onnx":        {"golang.org/x/sys"},
 	"serving/predict/xgboost":     {},
 	"gateway":                     {"artifacts", "deployment", "events", "jetstream", "worker", "github.com/nats-io/nats.go"},
-	"client":                      {"artifacts", "deployment", "events", "handlers", "jetstream", "serving", "worker", "github.com/nats-io/nats.go"},
+	"client":                      {"actors", "artifacts", "deployment", "events", "handlers", "jetstream", "serving", "worker", "github.com/nats-io/nats.go"},
 	"worker":                      {"deployment", "events", "handlers", "jetstream", "schemas", "golang.org/x/sync"},
 	"cmd/slipway":                 {everything},
 	"cmd/eventdocs":               {"deployment", "events", "handlers", "jetstream", "schemas", "worker", "github.com/cloudevents/sdk-go/v2/event"},

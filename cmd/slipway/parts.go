@@ -18,6 +18,7 @@ import (
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
+	"github.com/slipway-ml/slipway/actors"
 	"github.com/slipway-ml/slipway/artifacts"
 	"github.com/slipway-ml/slipway/artifacts/bucket"
 	"github.com/slipway-ml/slipway/contract/git"
@@ -74,6 +75,18 @@ func (c Config) finder(ctx context.Context, js natsjs.JetStream) (*credentials.F
 	return f, err
 }
 
+// actors are those whose commands are carried out; nil: whoever they say they are.
+func (c Config) actors() (worker.Actors, error) {
+	if c.ActorsFile == "" {
+		return nil, nil
+	}
+	keys, err := actors.ReadFile(c.ActorsFile)
+	if err != nil {
+		return nil, fmt.Errorf("SLIPWAY_ACTORS_FILE: %w", err)
+	}
+	return keys, nil
+}
+
 // repositories are those that may be named in commands.
 func (c Config) repositories() *git.Repositories {
 	return &git.Repositories{AllowLocal: c.AllowLocalRepositories, AllowHTTP: c.AllowHTTPRepositories, KnownHosts: c.KnownHosts, MaxBytes: c.MaxRepositoryBytes}
@@ -99,11 +112,13 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 	b.note(err)
 	set, err := schemas.Load()
 	b.note(err)
+	known, err := c.actors()
+	b.note(err)
 	servers := open[serving.Server](&b, jetstream.ServersBucket)
 	w := &worker.Worker{
 		ID: "w-" + strings.ToLower(rand.Text()[:12]), Ledger: ledger, Commands: commands, Backlog: commands, Operations: handlers.All(), Schemas: set, Log: log,
 		Lease: c.Lease, MaxAttempts: c.MaxAttempts, Deadline: c.deadline, MaxCommand: c.MaxCommandBytes,
-		Backoff: worker.Backoff(backoffBase, backoffLimit), ShowAfter: showAfter, Policy: c.policy(), Servers: ids(servers),
+		Backoff: worker.Backoff(backoffBase, backoffLimit), ShowAfter: showAfter, Actors: known, Policy: c.policy(), Servers: ids(servers),
 		Views: &worker.Projections{
 			History:     ledger,
 			Deployments: open[worker.DeploymentView](&b, jetstream.DeploymentsBucket),

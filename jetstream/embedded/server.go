@@ -62,6 +62,7 @@ func start(o Options) (*server.Server, error) {
 		ServerName: "slipway", JetStream: true, StoreDir: o.Dir,
 		SyncAlways: o.SyncInterval == 0, SyncInterval: o.SyncInterval, JetStreamMaxStore: o.MaxStore,
 		Host: o.Host, Port: o.Port, DontListen: o.Port < 0, NoSigs: true, MaxPayload: 1 << 20,
+		AlwaysEnableNonce: true, // else who has an nkey, to sign commands with, could not connect
 	}
 	if options.Host == "" {
 		options.Host = "127.0.0.1"
