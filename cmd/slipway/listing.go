@@ -10,7 +10,7 @@ type listing struct {
 	Search     string                  `help:"Only those whose label or description has this text in it, in any case." placeholder:"TEXT"`
 	Status     []deployment.Status     `help:"Only those with one of these statuses." placeholder:"STATUS,..."`
 	Importance []deployment.Importance `help:"Only those with one of these importances." placeholder:"IMPORTANCE,..."`
-	Order      string                  `default:"label" help:"Order by name, label, status, importance, createdAt, updatedAt or, with --deleted, deletedAt; with - before it, the other way round." placeholder:"[-]MEMBER"`
+	Order      dashed                  `default:"label" help:"Order by name, label, status, importance, createdAt, updatedAt or, with --deleted, deletedAt; with - before it, the other way round." placeholder:"[-]MEMBER"`
 	Limit      int                     `default:"20" help:"How many at most, 1 to 100."`
 	Offset     int                     `default:"0" help:"How many to leave out at the beginning."`
 }
@@ -20,7 +20,7 @@ type listing struct {
 func (l listing) query(what string, deleted bool) (client.Query, error) {
 	q := client.Query{
 		Deleted: deleted, Search: l.Search, Status: l.Status, Importance: l.Importance,
-		Order: l.Order, Limit: l.Limit, Offset: l.Offset,
+		Order: string(l.Order), Limit: l.Limit, Offset: l.Offset,
 	}
 	flags := l.Search != "" || len(l.Status)+len(l.Importance) > 0 || l.Order != "label" || l.Limit != client.UsualLimit || l.Offset != 0
 	if what != "deployments" && (flags || deleted) {

@@ -20,10 +20,10 @@ import (
 )
 
 type predictCmd struct {
-	Name  string   `arg:"" help:"Name of the deployment."`
-	Row   []string `help:"Values of one row, separated by commas, in the order of the features; an empty one is missing. Once for each row." sep:"none" placeholder:"1.5,2,,4"`
-	Input string   `help:"File with a request of the Open Inference Protocol; - is standard input." placeholder:"PATH"`
-	URL   string   `help:"Prediction server to ask. Default: one that is live." placeholder:"URL"`
+	Name  string     `arg:"" help:"Name of the deployment."`
+	Row   dashedList `help:"Values of one row, separated by commas, in the order of the features; an empty one is missing. Once for each row." placeholder:"1.5,2,,4"`
+	Input string     `help:"File with a request of the Open Inference Protocol; - is standard input." placeholder:"PATH"`
+	URL   string     `help:"Prediction server to ask. Default: one that is live." placeholder:"URL"`
 }
 
 // inference is the answer of a prediction server.
