@@ -13,7 +13,8 @@ type Command struct {
 	ID     string    // CloudEvents id
 	Digest string    // of its content
 	Token  string    // identifies the command: 26 characters
-	By     string    // CloudEvents source: who asks
+	Source string    // CloudEvents source
+	By     string    // who asks: the source, or the actor if that is proven
 	Actor  string    // CloudEvents authid: for whom, if the sender says so
 	At     time.Time // when the command was stored, by the broker's clock
 }

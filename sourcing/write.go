@@ -55,7 +55,7 @@ func (c *Contracts) push(ctx context.Context, wr deployment.Writing, w wanted, h
 func trailers(cmd deployment.Command) []string {
 	return []string{
 		"Slipway-Deployment: " + line(string(cmd.Name)),
-		"Slipway-Command-Source: " + line(cmd.By),
+		"Slipway-Command-Source: " + line(cmd.Source),
 		"Slipway-Command-Id: " + line(cmd.ID),
 		"Slipway-Command-Digest: " + line(cmd.Digest),
 	}
@@ -73,7 +73,7 @@ func line(text string) string {
 const maxName = 200
 
 // author is for whom the command was sent or, if it does not say so, who commits.
-// Nobody has checked it (docs/adr/0016-actors-are-declared.md).
+// docs/actors.md says when that was checked.
 func (c *Contracts) author(cmd deployment.Command) git.Person {
 	name := strings.TrimSpace(strings.Map(func(r rune) rune {
 		if r == '<' || r == '>' || !unicode.IsPrint(r) {

@@ -332,6 +332,6 @@ func (a *attempt) bring(ctx context.Context, effect deployment.Effect) error {
 func (a *attempt) command() deployment.Command {
 	return deployment.Command{
 		Kind: a.rec.Who.Kind, Name: deployment.Name(a.rec.Who.Name), Op: a.op,
-		ID: a.cmd.ID, Digest: a.digest, Token: a.token, By: sender(a.cmd, a.proven), Actor: a.cmd.AuthID, At: a.msg.Time.UTC(),
+		ID: a.cmd.ID, Digest: a.digest, Token: a.token, Source: a.cmd.Source, By: sender(a.cmd, a.proven), Actor: a.cmd.AuthID, At: a.msg.Time.UTC(),
 	}
 }

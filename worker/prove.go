@@ -28,7 +28,7 @@ func (w *Worker) unproven(cmd events.Command) error {
 func (a *attempt) prove() error {
 	err := a.unproven(a.cmd)
 	a.proven = a.Actors != nil && err == nil
-	if err != nil && a.rec.earlier(a.cmd.Token()).Attempt > 0 {
+	if err != nil && a.rec.earlier(a.cmd.Token()).First > 0 {
 		return nil
 	}
 	return err
@@ -41,6 +41,14 @@ func sender(cmd events.Command, proven bool) string {
 		return cmd.AuthID
 	}
 	return cmd.Source
+}
+
+// by is who has sent the command, as sender has it.
+func (c CommandRef) by() string {
+	if c.Key != "" {
+		return c.Actor
+	}
+	return c.Source
 }
 
 // asked is the request for a verdict as a decision sees it: a validate command in

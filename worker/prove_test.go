@@ -13,6 +13,7 @@ import (
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/worker"
 )
 
 // pairs are the key pairs of who may send commands, and of eve, who may not.
@@ -74,6 +75,10 @@ func TestProvenCommands(t *testing.T) {
 	}
 	if deployed.Deployment.CreatedBy != "/people/ada" || deployed.Command.Source != "/test" {
 		t.Errorf("got that %q has created it from %q, want ada from /test", deployed.Deployment.CreatedBy, deployed.Command.Source)
+	}
+	s.shown(deployed)
+	if m, _, err := bucket[worker.ModelView](s, jetstream.ModelsBucket).Load(t.Context(), string(contentID(1))); err != nil || m.RegisteredBy != "/people/ada" {
+		t.Errorf("got that %q has registered the model, %v, want ada", m.RegisteredBy, err)
 	}
 	for name, test := range map[string]struct {
 		request events.Request

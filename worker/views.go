@@ -293,7 +293,7 @@ func newView(who Address, sequence uint64, outcome events.Outcome, data Data) Vi
 	v := View{Who: who, Sequence: sequence, Ends: outcome.Terminal(), Deployment: data.Deployment}
 	if data.Registered != nil {
 		v.Registered = &ModelView{
-			Model: *data.Registered, RegisteredAt: data.Command.StoredAt, RegisteredBy: data.Command.Source,
+			Model: *data.Registered, RegisteredAt: data.Command.StoredAt, RegisteredBy: data.Command.by(),
 			Sequence: data.Command.Sequence, LedgerSequence: sequence,
 		}
 	}
