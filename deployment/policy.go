@@ -13,6 +13,8 @@ type Policy struct {
 	Strict       bool         `json:"strict,omitempty"` // a warning of a check stops what it is about
 	Installation Installation `json:"installation,omitempty"`
 	Permissions  Permissions  `json:"permissions,omitempty"`
+
+	DriftTracking DriftTracking `json:"driftTracking,omitzero"` // of new deployments (datarobot.md R18)
 }
 
 // Installation is the mode in which prediction servers are chosen (datarobot.md R2).

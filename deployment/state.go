@@ -68,8 +68,8 @@ func Importances() []Importance {
 	return []Importance{ImportanceCritical, ImportanceHigh, ImportanceModerate, ImportanceLow}
 }
 
-// DriftTracking says which kinds of drift are computed for a deployment. Both
-// are off for a new one (datarobot.md R18).
+// DriftTracking says which kinds of drift are computed for a deployment. For a
+// new one both are off, unless the configuration says otherwise (datarobot.md R18).
 type DriftTracking struct {
 	TargetDrift  DriftSetting `json:"targetDrift"`
 	FeatureDrift DriftSetting `json:"featureDrift"`

@@ -42,7 +42,7 @@ func decideDeploy(before deployment.Subject, facts deployment.Facts, cmd deploym
 	}
 	shown := deployment.NewState(cmd, data.Label, data.Description)
 	shown.Importance = cmp.Or(data.Importance, deployment.ImportanceModerate)
-	shown.PredictionServer = server
+	shown.PredictionServer, shown.DriftTracking = server, facts.Policy.DriftTracking
 	if before.Deployment != nil {
 		shown.Revision, shown.Generation = before.Deployment.Revision, before.Deployment.Generation
 	}

@@ -13,7 +13,6 @@ import (
 	"os"
 	"reflect"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +24,6 @@ import (
 	"github.com/slipway-ml/slipway/credentials"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/gateway"
-	"github.com/slipway-ml/slipway/handlers"
 	"github.com/slipway-ml/slipway/jetstream"
 )
 
@@ -85,6 +83,7 @@ type Config struct {
 	Installation     deployment.Installation `env:"SLIPWAY_INSTALLATION, default=onprem"`
 	Permissions      permissions             `env:"SLIPWAY_PERMISSIONS"`
 	ActorsFile       string                  `env:"SLIPWAY_ACTORS_FILE"`
+	DriftTracking    drift                   `env:"SLIPWAY_DRIFT_TRACKING, default=none"`
 
 	LogFormat string     `env:"SLIPWAY_LOG_FORMAT, default=auto"`
 	LogLevel  slog.Level `env:"SLIPWAY_LOG_LEVEL, default=info"`
@@ -241,66 +240,4 @@ func (c Config) logger(w io.Writer) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, options))
 	}
 	return slog.New(slog.NewJSONHandler(w, options))
-}
-
-// hiddenValues are settings of object stores, or secrets, by variable. Whatever prints them prints nothing of them.
-type hiddenValues map[string]string
-
-// String hides the settings.
-func (hiddenValues) String() string { return "(hidden)" }
-
-// GoString hides the settings.
-func (hiddenValues) GoString() string { return "(hidden)" }
-
-// LogValue hides the settings.
-func (hiddenValues) LogValue() slog.Value { return slog.StringValue("(hidden)") }
-
-// MarshalText hides the settings, in JSON too.
-func (hiddenValues) MarshalText() ([]byte, error) { return []byte("(hidden)"), nil } //nolint:unparam // of encoding.TextMarshaler
-
-// deadlines are how long commands may take, by operation: "deploy:30m,replace:1h".
-type deadlines map[string]time.Duration
-
-// EnvDecode implements envconfig.DecoderCtx.
-func (d *deadlines) EnvDecode(_ context.Context, text string) error {
-	*d = make(deadlines)
-	for entry := range strings.SplitSeq(text, ",") {
-		if entry == "" {
-			continue
-		}
-		op, limit, _ := strings.Cut(entry, ":")
-		duration, err := time.ParseDuration(limit)
-		known := slices.ContainsFunc(handlers.All(), func(o handlers.Operation) bool { return o.Op == op })
-		if err != nil || duration <= 0 || !known {
-			return fmt.Errorf("SLIPWAY_DEADLINES: expected operations with durations above 0, such as deploy:30m,replace:1h, got %q", entry)
-		}
-		(*d)[op] = duration
-	}
-	return nil
-}
-
-// deadline is how long a command for op may take, from its first claim on.
-func (c Config) deadline(op string) time.Duration {
-	if limit, ok := c.Deadlines[op]; ok {
-		return limit
-	}
-	return c.Deadline
-}
-
-// permissions are who may change which deployments: "churn=/pipelines/churn,*=/people/ada".
-type permissions deployment.Permissions
-
-// EnvDecode implements envconfig.DecoderCtx.
-func (p *permissions) EnvDecode(_ context.Context, text string) error {
-	parsed, err := deployment.ParsePermissions(text)
-	if err != nil {
-		return fmt.Errorf("SLIPWAY_PERMISSIONS: %w", err)
-	}
-	*p = permissions(parsed)
-	return nil
-}
-
-// policy is what workers hold commands to.
-func (c Config) policy() deployment.Policy {
-	return deployment.Policy{Strict: c.StrictValidation, Installation: c.Installation, Permissions: deployment.Permissions(c.Permissions)}
 }

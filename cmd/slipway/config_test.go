@@ -124,6 +124,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"SLIPWAY_DEADLINE": "2m", "SLIPWAY_DEADLINES": "deploy:30m,replace:1h", "SLIPWAY_RECONCILE_INTERVAL": "3s",
 		"SLIPWAY_LOG_FORMAT": "json", "SLIPWAY_LOG_LEVEL": "DEBUG",
 		"SLIPWAY_STRICT_VALIDATION": "true", "SLIPWAY_INSTALLATION": "cloud", "SLIPWAY_PERMISSIONS": "churn=/pipelines/churn,*=/people/ada",
+		"SLIPWAY_ACTORS_FILE": "config.go", "SLIPWAY_DRIFT_TRACKING": "feature",
 		"SLIPWAY_ALLOW_PRIVATE_REDIRECTS": "true", "SLIPWAY_MACHINE_IDENTITY": "true", "AWS_REGION": "eu-central-1", "AZURE_STORAGE_KEY": "",
 		"SLIPWAY_ALLOW_LOCAL_REPOSITORIES": "true", "SLIPWAY_ALLOW_HTTP_REPOSITORIES": "true", "SLIPWAY_MAX_REPOSITORY_BYTES": "6",
 		"SLIPWAY_KNOWN_HOSTS": "config.go", "SLIPWAY_CREDENTIALS_DIR": "testdata", "SLIPWAY_CREDENTIAL_GIT": "s3cret", "SLIPWAY_CREDENTIALS_BUCKET": "true",
@@ -142,7 +143,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		PredictURL: "https://predict.example/x", ServerID: "Server_1-a", KeepPrevious: 7 * time.Minute, HealthAddr: "[::1]:0", AllowFileURLs: true,
 		MaxArtifactBytes: 1, MaxCommandBytes: 2, Concurrency: 3, Lease: time.Second, MaxAttempts: 4, LogFormat: "json", LogLevel: -4,
 		Deadline: 2 * time.Minute, Deadlines: deadlines{"deploy": 30 * time.Minute, "replace": time.Hour}, ReconcileInterval: 3 * time.Second,
-		StrictValidation: true, Installation: deployment.Cloud,
+		StrictValidation: true, Installation: deployment.Cloud, ActorsFile: "config.go", DriftTracking: drift{FeatureDrift: deployment.DriftSetting{Enabled: true}},
 		Permissions:           permissions{{Deployment: "churn", Actor: "/pipelines/churn"}, {Deployment: "*", Actor: "/people/ada"}},
 		AllowPrivateRedirects: true, MachineIdentity: true, Buckets: hiddenValues{"AWS_REGION": "eu-central-1"},
 		AllowLocalRepositories: true, AllowHTTPRepositories: true, MaxRepositoryBytes: 6, KnownHosts: "config.go", CredentialsDir: "testdata",
@@ -163,6 +164,8 @@ func TestEveryVariableIsRead(t *testing.T) {
 
 // invalid are values that must end the program, for every variable that has some.
 var invalid = map[string][]string{
+	"SLIPWAY_ACTORS_FILE":            {"none", "testdata"},
+	"SLIPWAY_DRIFT_TRACKING":         {"on", "TARGET", "target,feature"},
 	"SLIPWAY_GIT_AUTHOR_NAME":        {"a<b", " ", "a\nb"},
 	"SLIPWAY_GIT_AUTHOR_EMAIL":       {"<a@b>"},
 	"SLIPWAY_NATS_HOST":              {"127.0.0.1:4222", "a b", "nats://host"},
