@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -198,6 +199,11 @@ func Token(source, id string) string {
 	sum := sha256.Sum256([]byte(source + "\x00" + id))
 	return strings.ToLower(base32.StdEncoding.EncodeToString(sum[:]))[:26]
 }
+
+// PlaceToken is the token of the command with this sequence in the stream while
+// nothing else is known of it for sure: it cannot be read, or who has sent it is
+// not proven where that has to be.
+func PlaceToken(sequence uint64) string { return Token("", strconv.FormatUint(sequence, 10)) }
 
 func isObject(data []byte) bool {
 	data = bytes.TrimSpace(data)

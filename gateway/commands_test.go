@@ -171,6 +171,18 @@ func TestGetCommand(t *testing.T) {
 		}
 	}
 
+	// A command whose sender is not proven is known by its place in the stream alone.
+	forged := b.ask(t, "POST", "/commands", structured("3", "churn", `{}`), "Content-Type", cloudEvent)
+	go func() { waited <- b.ask(t, "GET", forged.header.Get("Location")+"&wait=1m", nil) }()
+	view.Token, view.ID, view.Digest, view.Sequence = events.PlaceToken(2), "3", "", 2
+	view.Failure = &worker.Failure{Code: deployment.CodeNotSigned, Message: "authid is required"}
+	record(view, 0)
+	for _, got := range []reply{<-waited, b.ask(t, "GET", forged.header.Get("Location"), nil)} {
+		if got.status != http.StatusOK || got.member(t, "failure", "code") != "not_signed" {
+			t.Errorf("not signed: got %d %s", got.status, got.body)
+		}
+	}
+
 	// A record of another command under the same id is not the outcome of this one.
 	other := events.Token("/pipelines/churn", "2")
 	second := b.ask(t, "POST", "/commands", structured("2", "churn", `{}`), "Content-Type", cloudEvent)

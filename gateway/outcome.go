@@ -100,12 +100,29 @@ func (s *Server) asked(ctx context.Context, q question) (storedCommand, error) {
 	return cmd, err
 }
 
+// tokens are those under which the record of the command can be. A worker that is
+// not shown who has sent a command knows it by its place alone.
+func (q question) tokens() []string {
+	if q.sequence == 0 {
+		return []string{q.token}
+	}
+	return []string{events.PlaceToken(q.sequence), q.token}
+}
+
 // record is the record of the command, waited for until it is done, the time is
 // over or stop is closed.
 func (s *Server) record(ctx context.Context, q question, stop <-chan struct{}) (view worker.OperationView, found bool, err error) {
-	view, revision, err := s.Operations.Load(ctx, q.token)
-	if err != nil || view.Done || q.wait == 0 {
-		return view, revision > 0, err
+	for _, token := range q.tokens() {
+		recorded, revision, err := s.Operations.Load(ctx, token)
+		if err != nil || recorded.Done {
+			return recorded, revision > 0, err
+		}
+		if revision > 0 {
+			view, found = recorded, true
+		}
+	}
+	if q.wait == 0 {
+		return view, found, nil
 	}
 	waiting, cancel := context.WithTimeout(ctx, q.wait)
 	defer cancel()
@@ -116,13 +133,41 @@ func (s *Server) record(ctx context.Context, q question, stop <-chan struct{}) (
 		case <-waiting.Done():
 		}
 	}()
-	found = revision > 0
-	err = s.Operations.Await(waiting, q.token, func(v worker.OperationView) bool {
-		view, found = v, true
-		return v.Done
-	})
-	if waiting.Err() != nil {
-		err = nil
+	return s.await(waiting, q, view, found)
+}
+
+// await is the record under the token that is the first to show an outcome, or
+// the newest one that there is when waiting ends.
+func (s *Server) await(waiting context.Context, q question, view worker.OperationView, found bool) (worker.OperationView, bool, error) {
+	seen, ended := make(chan worker.OperationView), make(chan error)
+	tokens := q.tokens()
+	watching, cancel := context.WithCancel(waiting)
+	for _, token := range tokens {
+		go func() {
+			ended <- s.Operations.Await(watching, token, func(v worker.OperationView) bool {
+				select {
+				case seen <- v:
+				case <-watching.Done():
+				}
+				return v.Done
+			})
+		}()
 	}
-	return view, found, err
+	var failed error
+	for left := len(tokens); left > 0; {
+		select {
+		case v := <-seen:
+			if !view.Done {
+				view, found = v, true
+			}
+		case err := <-ended:
+			left--
+			if watching.Err() == nil {
+				failed = err
+			}
+			cancel() // one is enough, or all have to be waited for in vain
+		}
+	}
+	cancel()
+	return view, found, failed
 }

@@ -45,7 +45,7 @@ type attempt struct {
 // in the stream.
 func (w *Worker) attempt(rec record, msg jetstream.Message) *attempt {
 	a := &attempt{Worker: w, rec: rec, msg: msg, last: rec.Sequence, op: "unknown"}
-	a.known(events.Token("", fmt.Sprint(msg.Sequence)), "")
+	a.known(events.PlaceToken(msg.Sequence), "")
 	return a
 }
 
