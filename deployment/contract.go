@@ -26,9 +26,10 @@ type Contract struct {
 	CredentialsID string `json:"credentialsId,omitempty"` // that the repository was read with
 }
 
-// At is the contract in another commit of the same repository; nil if it is in none.
+// At is the contract in another commit of the same repository; nil if it is in
+// none, or in one without commits.
 func (c *Contract) At(commit string) *Source {
-	if c == nil || c.Repository == "" {
+	if c == nil || c.Repository == "" || c.Commit == "" {
 		return nil
 	}
 	return &Source{Route: RouteExisting, URL: c.Repository, Commit: commit, ContractPath: c.Path, CredentialsID: c.CredentialsID}

@@ -114,7 +114,7 @@ type modelChoice struct {
 
 // given reports whether a flag names a model.
 func (m *modelChoice) given() bool {
-	return m.Model != "" || m.Source.Repository != "" || m.Inline.File != "" || m.Inline.Facts != ""
+	return m.Model != "" || m.Source.given() || m.Inline.File != "" || m.Inline.Facts != ""
 }
 
 func (m *modelChoice) choice(ctx context.Context, p *program, c *client.Client) (handlers.ModelChoice, error) {

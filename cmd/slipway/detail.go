@@ -42,7 +42,8 @@ func (e entry) completed() string {
 // dryRun reports whether the command was one: nothing has changed of which model
 // serves, and it was not so already either.
 func (e entry) dryRun() bool {
-	return (e.Op == "deploy" || e.Op == "replace") && e.Changed != nil && !*e.Changed
+	rollsOut := e.Op == "deploy" || e.Op == "replace" || e.Op == "update" && e.Validation != nil
+	return rollsOut && e.Changed != nil && !*e.Changed
 }
 
 // known is what people know the deployment by.

@@ -14,6 +14,7 @@ type updateCmd struct {
 	Importance  *deployment.Importance `help:"How much depends on it: CRITICAL, HIGH, MODERATE or LOW."`
 	Version     uint64                 `help:"Number of a version whose model is to serve again." placeholder:"N"`
 	Strict      bool                   `help:"Let a warning of a check of the model stop it."`
+	DryRun      bool                   `help:"Say what would be checked and written, and change nothing."`
 	modelChoice
 	Wait waiting `embed:"" prefix:"command-"`
 }
@@ -30,7 +31,7 @@ func (u *updateCmd) Run(ctx context.Context, p *program) error {
 	defer c.Close()
 	data := handlers.Update{
 		Label: u.Label, Description: handlers.OptionalText{Given: u.Description != nil, Value: u.Description}, Importance: u.Importance,
-		Version: u.Version, Strict: u.Strict,
+		Version: u.Version, Strict: u.Strict, DryRun: u.DryRun,
 	}
 	if !u.given() {
 		data.Commit = u.Source.Commit // of the repository that is recorded
