@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"strconv"
 
 	"github.com/slipway-ml/slipway/deployment"
 )
@@ -35,6 +37,7 @@ func (s *Server) Handler() http.Handler {
 			}
 			if err != nil {
 				answerProblem(w, err)
+				listen(w, r, err)
 			}
 		})
 	}
@@ -54,6 +57,7 @@ func (s *Server) Handler() http.Handler {
 		mux.HandleFunc(model, func(w http.ResponseWriter, r *http.Request) {
 			if err := p.oneV1(w, r); err != nil {
 				answerProblem(w, err)
+				listen(w, r, err)
 			}
 		})
 	}
@@ -181,6 +185,21 @@ func answerProblem(w http.ResponseWriter, err error) {
 	_ = answerJSON(w, status, map[string]string{"error": err.Error()})
 }
 
+// mostUnread is how many bytes of a body that is too large are read after the answer.
+const mostUnread = 256 << 20
+
+// listen reads on, to no use, after a body was too large: a client that sends all of
+// it before it looks for the answer would find the connection closed, and no answer.
+// It ends with the deadline of the request.
+func listen(w http.ResponseWriter, r *http.Request, err error) {
+	if statusOf(err) != http.StatusRequestEntityTooLarge || r.ContentLength > mostUnread {
+		return
+	}
+	if http.NewResponseController(w).Flush() == nil {
+		_, _ = io.CopyN(io.Discard, r.Body, mostUnread) // whatever comes of it
+	}
+}
+
 func answerJSON(w http.ResponseWriter, status int, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -192,6 +211,7 @@ func answerJSON(w http.ResponseWriter, status int, value any) error {
 
 func answer(w http.ResponseWriter, status int, text []byte) {
 	w.Header()["Content-Type"] = []string{"application/json"}
+	w.Header()["Content-Length"] = []string{strconv.Itoa(len(text))}
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // a client that has gone is no trouble of ours
 }

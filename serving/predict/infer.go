@@ -118,7 +118,6 @@ func (p *predictions) try(w http.ResponseWriter, r *http.Request, d dialect, e *
 	if err := s.predict(ctx, r, memory, d, e); err != nil {
 		return err
 	}
-	w.Header()["Content-Length"] = []string{strconv.Itoa(len(memory.answer))}
 	answer(w, http.StatusOK, memory.answer)
 	p.gear.tap.offer(e, memory.request.values, memory.values, &memory.named)
 	return nil

@@ -2,12 +2,15 @@ package predict
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -262,13 +265,53 @@ func TestBadInput(t *testing.T) {
 	if answer.Code != 501 || !strings.Contains(answer.Body.String(), "binary tensors are not read here, expected JSON") {
 		t.Errorf("binary tensors: got %d %s, want 501", answer.Code, answer.Body)
 	}
-	// 100 MB without saying so before: reading ends at the limit.
+	// 100 MB without saying so before: the answer is sent at the limit, what comes after it is of no use.
 	endless := httptest.NewRequest("POST", v2, &repeated{left: 100 << 20})
 	endless.ContentLength = -1
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, endless)
-	if left := endless.Body.(interface{ rest() int }).rest(); w.Code != 413 || left < 80<<20 {
-		t.Errorf("got %d with %d bytes left unread, want 413 before all is read", w.Code, left)
+	if !w.Flushed || w.Code != 413 || !strings.Contains(w.Body.String(), "request body: more than 16777216 bytes") {
+		t.Errorf("got %d %s, sent before all is read: %v, want 413", w.Code, w.Body, w.Flushed)
+	}
+}
+
+// TestBodyThatIsSentBeforeTheAnswerIsRead sends 100 MB, with and without saying so
+// before, and looks for the answer only then.
+func TestBodyThatIsSentBeforeTheAnswerIsRead(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewServer(standing(t).Handler())
+	t.Cleanup(server.Close)
+	const size = 100 << 20
+	for _, path := range []string{"/v2/models/churn/infer", "/v1/models/churn:predict"} {
+		for _, framing := range []string{fmt.Sprintf("Content-Length: %d", size), "Transfer-Encoding: chunked"} {
+			conn, err := net.Dial("tcp", server.Listener.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = conn.Close() })
+			if _, err := fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n", path, framing); err != nil {
+				t.Fatal(err)
+			}
+			chunk := bytes.Repeat([]byte(" "), 1<<20)
+			for range size / len(chunk) {
+				part := chunk
+				if framing[0] == 'T' {
+					part = slices.Concat([]byte("100000\r\n"), chunk, []byte("\r\n"))
+				}
+				if _, err := conn.Write(part); err != nil {
+					t.Fatalf("%s, %s: %v", path, framing, err)
+				}
+			}
+			answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", path, framing, err)
+			}
+			body, err := io.ReadAll(answer.Body)
+			_ = answer.Body.Close()
+			if err != nil || answer.StatusCode != 413 || !strings.Contains(string(body), "request body: more than 16777216 bytes") {
+				t.Errorf("%s, %s: got %d %s, %v", path, framing, answer.StatusCode, body, err)
+			}
+		}
 	}
 }
 
@@ -287,4 +330,3 @@ func (r *repeated) Read(b []byte) (int, error) {
 }
 
 func (r *repeated) Close() error { return nil }
-func (r *repeated) rest() int    { return r.left }

@@ -15,6 +15,7 @@ import (
 type graph struct {
 	*onnx.Model
 	columns []int // of each input in a row; nil: the inputs are not the columns of rows
+	width   int   // values of the answer for one row, as seen when the model was warmed up; 0: it was not
 	answer  int   // the output that says most: probabilities or numbers rather than labels; -1: none has numbers
 
 	inputNames, outputNames []string
@@ -60,7 +61,7 @@ func newGraph(m *onnx.Model) *graph {
 
 // takesRows reports whether the inputs are the columns of rows of numbers.
 func (g *graph) takesRows() bool {
-	return g.NumFeatures() > 0 && g.answer >= 0 &&
+	return g.NumFeatures() > 0 && g.answer >= 0 && g.NumOutputs() > 0 &&
 		!slices.ContainsFunc(g.Inputs(), func(v onnx.Value) bool { return v.Type == onnx.String })
 }
 
@@ -73,10 +74,13 @@ func (g *graph) NumFeatures() int {
 	return sum
 }
 
-// NumOutputs is 0 when the file does not say.
+// NumOutputs is 0 when neither the file says nor a run has shown.
 func (g *graph) NumOutputs() int {
-	if g.answer < 0 {
+	switch {
+	case g.answer < 0:
 		return 1
+	case g.width > 0:
+		return g.width
 	}
 	out := g.Outputs()[g.answer]
 	switch {
@@ -182,7 +186,10 @@ func (g *graph) warm() error {
 			return fmt.Errorf("input %s: %w", in.Name, err)
 		}
 	}
-	_, err := g.Run(inputs)
+	outputs, err := g.Run(inputs)
+	if err == nil && g.columns != nil && g.answer >= 0 {
+		g.width = outputs[g.answer].Len()
+	}
 	_, ofValues := errors.AsType[*onnx.ValueError](err)
 	if err == nil || ofValues || !declared {
 		return nil

@@ -130,7 +130,7 @@ func (q *request) shape(d document, at span) (dims int, err error) {
 		_, ok := isNumber(token)
 		switch {
 		case err != nil || !ok:
-			return fmt.Errorf("%s: expected whole numbers", d.show(value.from))
+			return fmt.Errorf("%s: expected whole numbers up to 2147483647", d.show(value.from))
 		case n == 0:
 			return fmt.Errorf("no values: expected 1 or more rows and features")
 		}

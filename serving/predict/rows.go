@@ -2,7 +2,9 @@ package predict
 
 import (
 	"errors"
+	"math"
 	"net/http"
+	"slices"
 )
 
 // inferRows decodes the request in body as rows, asks the model for predictions
@@ -40,6 +42,11 @@ func (memory *scratch) inferRows(d dialect, m Model, version string, l Limits, e
 		return problemf(http.StatusInternalServerError, "model %s: version %s: %w", name, version, err)
 	}
 	if i, found := notFinite(memory.values); found {
+		row := q.values[i/outputs*q.features:][:q.features]
+		if j := slices.IndexFunc(row, math.IsNaN); j >= 0 {
+			return problemf(http.StatusBadRequest, "input %s: data: row %d, value %d is missing: expected a number, as the model has no answer without it (output %s: value %d is %v)",
+				q.input, i/outputs, j, outputName, i%outputs, memory.values[i])
+		}
 		return problemf(http.StatusInternalServerError, "model %s: version %s: output %s: row %d, value %d is %v",
 			name, version, outputName, i/outputs, i%outputs, memory.values[i])
 	}

@@ -79,10 +79,29 @@ func (g *graph) answerTensors(b []byte, q *tensorRequest, wanted []int, outputs 
 			b = append(b, ',')
 		}
 		if b, err = appendTensor(b, g.Outputs()[k].Name, outputs[k]); err != nil {
+			if input, i, there := missing(q.tensors); there {
+				return b, problemf(http.StatusBadRequest, "inputs: %s: data: value %d is missing: expected a number, as the model has no answer without it (output %s: %v)",
+					g.inputNames[input], i, g.Outputs()[k].Name, err)
+			}
 			return b, problemf(http.StatusInternalServerError, "model %s: version %s: output %s: %v", name, version, g.Outputs()[k].Name, err)
 		}
 	}
 	return append(b, "]}"...), nil
+}
+
+// missing finds the first value that is missing.
+func missing(inputs []*onnx.Tensor) (input, index int, there bool) {
+	for k, t := range inputs {
+		if t.Type() != onnx.Float32 && t.Type() != onnx.Float64 {
+			continue
+		}
+		for i := range t.Len() {
+			if v := realAt(t, i); v != v {
+				return k, i, true
+			}
+		}
+	}
+	return 0, 0, false
 }
 
 // choose are the outputs that are asked for; all if none is.
@@ -174,6 +193,8 @@ func (q *tensorRequest) add(d document, at span, expected []onnx.Value) error {
 	switch {
 	case k < 0:
 		return fmt.Errorf("no input %q is taken, expected %s", in.name, namesOf(expected))
+	case q.tensors[k] != nil && in.name != expected[k].Name:
+		return fmt.Errorf("no input %q is taken beside another one, expected %s", in.name, namesOf(expected))
 	case q.tensors[k] != nil:
 		return fmt.Errorf("%s: stands twice", in.name)
 	}
@@ -205,7 +226,7 @@ func shapeOf(d document, at span, expected onnx.Value) (shape []int, err error) 
 		token := d[value.from:value.to]
 		n, err := strconv.ParseUint(string(token), 10, 31)
 		if _, ok := isNumber(token); err != nil || !ok {
-			return fmt.Errorf("%s: expected whole numbers", d.show(value.from))
+			return fmt.Errorf("%s: expected whole numbers up to 2147483647", d.show(value.from))
 		}
 		if n == 0 {
 			return errors.New("no values: expected 1 or more in each dimension")

@@ -1,6 +1,7 @@
 package predict
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"net/http"
@@ -57,6 +58,9 @@ func (q *request) decodeRows(body []byte, names []string, features int) error {
 	end, err := d.object(d.space(0), func(name []byte, value span) error {
 		switch string(name) {
 		case "instances", "inputs":
+			if instances.from > 0 && q.input != string(name) {
+				return errors.New("instances and inputs: expected one of them")
+			}
 			q.input = string(name)
 			return instances.set(value)
 		}

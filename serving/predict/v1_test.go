@@ -40,7 +40,7 @@ func TestDecodeRowsRefuses(t *testing.T) {
 		{"rows alone", "[[1,2,3]]", "expected an object"},
 		{"no rows", `{}`, "instances: missing"},
 		{"empty batch", `{"instances":[]}`, "instances: no rows: expected 1 or more"},
-		{"both names", `{"instances":[[1,2,3]],"inputs":[[1,2,3]]}`, "twice"},
+		{"both names", `{"instances":[[1,2,3]],"inputs":[[1,2,3]]}`, "instances and inputs: expected one of them"},
 		{"more", `{"instances":[[1,2,3]]}]`, "more after the end"},
 		{"rows of another kind", `{"inputs":{"age":[1]}}`, "inputs: expected an array"},
 		{"number", `{"instances":[1,2,3]}`, `instances: row 0: expected an array of 3 values or an object, got "1"`},
