@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,28 @@ func BenchmarkRead(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+	reportMemory(b, file)
+}
+
+// reportMemory reports what a model of the file occupies for each byte of that: as
+// it says itself, and as the heap grows.
+func reportMemory(b *testing.B, file []byte) {
+	b.Helper()
+	heap := func() float64 {
+		runtime.GC()
+		var s runtime.MemStats
+		runtime.ReadMemStats(&s)
+		return float64(s.HeapAlloc)
+	}
+	before := heap()
+	m, err := Read(file)
+	if err != nil {
+		b.Fatal(err)
+	}
+	grown := heap() - before
+	b.ReportMetric(float64(m.MemoryBytes())/float64(len(file)), "memory-B/file-B")
+	b.ReportMetric(grown/float64(len(file)), "heap-B/file-B")
+	runtime.KeepAlive(m)
 }
 
 // Not parallel, as allocations are counted.
