@@ -3,7 +3,6 @@ package sourcing
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/url"
 	"os"
@@ -23,37 +22,63 @@ type Stores interface {
 	Store(ctx context.Context, url, credentialsID string) (store contract.Store, prefix string, err error)
 }
 
-// place is where a contract lies that is not in a git repository.
-type place struct {
-	files   fs.FS
+// Place is the files among which a contract lies.
+type Place struct {
+	Files fs.FS
+	From  deployment.Contract // where they are: repository, branch, tag and commit, or url
+
 	close   func() error
 	changes bool // while it is read
 }
 
-// place opens what a source names that is not a git repository: a directory, or
-// the objects below a prefix. It returns nil for a git repository.
-func (c *Contracts) place(ctx context.Context, s deployment.Source) (*place, error) {
+// Close gives back what the place needs.
+func (p *Place) Close() error { return p.close() }
+
+// Open opens what a source of the route existing names: a commit of a git
+// repository, a directory, or the objects below a prefix. What cannot be opened
+// is a *deployment.Rejection; every other error may pass.
+func (c *Contracts) Open(ctx context.Context, s deployment.Source) (*Place, error) {
 	u, err := url.Parse(s.URL)
-	if err != nil {
-		return nil, nil //nolint:nilerr,nilnil // git has other spellings, and says what is wrong
+	if err != nil { // git has other spellings, and says what is wrong
+		return c.repository(ctx, s)
 	}
 	switch u.Scheme {
 	case "s3", "gs", "azblob", "objects":
+		return c.prefix(ctx, s, u.Scheme)
 	case "file":
-		if !c.AllowDirectories || s.Branch+s.Tag+s.Commit != "" || isRepository(u.Path) {
-			return nil, nil //nolint:nilnil // it is git's
+		if c.AllowDirectories && s.Branch+s.Tag+s.Commit == "" && !isRepository(u.Path) {
+			return directory(ctx, s)
 		}
-	default:
-		return nil, nil //nolint:nilnil // it is git's
 	}
-	if err := checkPlace(s, u.Scheme); err != nil {
+	return c.repository(ctx, s)
+}
+
+// repository is a commit of a git repository.
+func (c *Contracts) repository(ctx context.Context, s deployment.Source) (*Place, error) {
+	source, err := c.source(ctx, s)
+	if err != nil {
 		return nil, err
 	}
-	if u.Scheme == "file" {
-		return directory(ctx, s.URL)
+	snapshot, err := c.Repositories.Open(ctx, source)
+	if err != nil {
+		return nil, err
+	}
+	return &Place{
+		Files: snapshot, close: snapshot.Close,
+		From: deployment.Contract{
+			Repository: s.URL, Branch: snapshot.Branch, Tag: s.Tag, Commit: snapshot.Commit,
+			Message: deployment.Headline(snapshot.Message),
+		},
+	}, nil
+}
+
+// prefix is the objects below a prefix.
+func (c *Contracts) prefix(ctx context.Context, s deployment.Source, scheme string) (*Place, error) {
+	if err := checkPlace(s, scheme); err != nil {
+		return nil, err
 	}
 	if c.Stores == nil {
-		return nil, deployment.Reject(deployment.CodeURLNotAllowed, "source.url", "%s urls are not set up here: use a git repository", u.Scheme)
+		return nil, deployment.Reject(deployment.CodeURLNotAllowed, "source.url", "%s urls are not set up here: use a git repository", scheme)
 	}
 	store, prefix, err := c.Stores.Store(ctx, s.URL, s.CredentialsID)
 	if err != nil {
@@ -64,12 +89,12 @@ func (c *Contracts) place(ctx context.Context, s deployment.Source) (*place, err
 	}
 	below, err := contract.OpenPrefix(ctx, store, prefix)
 	if errors.Is(err, contract.ErrTooMany) {
-		return nil, deployment.Reject(deployment.CodeRepositoryTooLarge, "source.url", "there are too many objects below the prefix: expected that of one contract")
+		return nil, deployment.Reject(deployment.CodeRepositoryTooLarge, "source.url", "there are too many objects below the prefix: expected those of a few contracts")
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &place{files: below, close: func() error { return nil }}, nil
+	return &Place{Files: below, From: deployment.Contract{URL: s.URL}, close: func() error { return nil }}, nil
 }
 
 // checkPlace refuses what only a git repository has.
@@ -108,8 +133,11 @@ func isRepository(dir string) bool {
 }
 
 // directory opens a directory of this machine.
-func directory(ctx context.Context, text string) (*place, error) {
-	u, err := contract.ParseURL(text, "file")
+func directory(ctx context.Context, s deployment.Source) (*Place, error) {
+	if err := checkPlace(s, "file"); err != nil {
+		return nil, err
+	}
+	u, err := contract.ParseURL(s.URL, "file")
 	switch {
 	case err != nil:
 		return nil, deployment.Reject(deployment.CodeURLInvalid, "source.url", "%s", err)
@@ -133,21 +161,5 @@ func directory(ctx context.Context, text string) (*place, error) {
 	case err != nil:
 		return nil, err
 	}
-	return &place{files: root, close: root.Close, changes: true}, nil
-}
-
-// inPlace reads a contract that is in no git repository. What it says is pinned
-// by its digest, and its model by the one of the file: nothing tells later what
-// was there.
-func (c *Contracts) inPlace(ctx context.Context, p *place, r deployment.Reading, w wanted, progress func(string)) (s deployment.Sourced, err error) {
-	defer func() { err = errors.Join(err, p.close()) }()
-	s, err = c.readIn(ctx, p.files, deployment.Contract{URL: r.Source.URL}, r, w, progress)
-	if err != nil || !p.changes {
-		return s, err
-	}
-	again, err := contract.Read(ctx, p.files, w.at)
-	if err != nil || again.Digest() != s.Contract.Digest {
-		return s, fmt.Errorf("contract in %s: %w", r.Source.URL, contract.ErrChanged)
-	}
-	return s, nil
+	return &Place{Files: root, From: deployment.Contract{URL: s.URL}, close: root.Close, changes: true}, nil
 }

@@ -69,35 +69,30 @@ func (c *Contracts) Read(ctx context.Context, r deployment.Reading, progress fun
 	return c.existing(ctx, r, w, progress)
 }
 
-// existing reads a contract that is there.
+// existing reads a contract that is there. Where no commit tells later what was
+// there, what it says is pinned by its digest, and its model by that of the file.
 func (c *Contracts) existing(ctx context.Context, r deployment.Reading, w wanted, progress func(string)) (s deployment.Sourced, err error) {
 	progress("fetching the repository")
-	p, err := c.place(ctx, r.Source)
+	p, err := c.Open(ctx, r.Source)
 	if err != nil {
 		return s, err
 	}
-	if p != nil {
-		return c.inPlace(ctx, p, r, w, progress)
-	}
-	source, err := c.source(ctx, r.Source)
-	if err != nil {
+	defer func() { err = errors.Join(err, p.Close()) }()
+	s, err = c.readIn(ctx, p, r, w, progress)
+	if err != nil || !p.changes {
 		return s, err
 	}
-	snapshot, err := c.Repositories.Open(ctx, source)
-	if err != nil {
-		return s, err
+	again, err := contract.Read(ctx, p.Files, w.at)
+	if err != nil || again.Digest() != s.Contract.Digest {
+		return s, fmt.Errorf("contract in %s: %w", r.Source.URL, contract.ErrChanged)
 	}
-	defer func() { err = errors.Join(err, snapshot.Close()) }()
-	return c.readIn(ctx, snapshot, deployment.Contract{
-		Repository: r.Source.URL, Branch: snapshot.Branch, Tag: r.Source.Tag, Commit: snapshot.Commit,
-		Message: deployment.Headline(snapshot.Message),
-	}, r, w, progress)
+	return s, nil
 }
 
-// readIn reads a contract among files. from says where they are.
-func (c *Contracts) readIn(ctx context.Context, files fs.FS, from deployment.Contract, r deployment.Reading, w wanted, progress func(string)) (s deployment.Sourced, err error) {
+// readIn reads a contract in a place.
+func (c *Contracts) readIn(ctx context.Context, p *Place, r deployment.Reading, w wanted, progress func(string)) (s deployment.Sourced, err error) {
 	progress("reading the contract")
-	read, err := contract.Read(ctx, files, w.at)
+	read, err := contract.Read(ctx, p.Files, w.at)
 	if err != nil {
 		return s, err
 	}
@@ -105,11 +100,11 @@ func (c *Contracts) readIn(ctx context.Context, files fs.FS, from deployment.Con
 	if err != nil {
 		return s, relocate(err, typeMembers)
 	}
-	s.Contract = pinned(from, r.Source, read, types)
+	s.Contract = pinned(p.From, r.Source, read, types)
 	if s.Unsupported = unsupported(w.at, read, types); len(s.Unsupported) > 0 {
 		return s, nil
 	}
-	s.Model, err = c.model(ctx, files, described{at: w.at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
+	s.Model, err = c.model(ctx, p.Files, described{at: w.at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
 	return s, err
 }
 

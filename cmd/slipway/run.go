@@ -69,6 +69,7 @@ type cli struct {
 	Events     eventsCmd     `cmd:"" help:"Show what happened, and follow what happens."`
 	Predict    predictCmd    `cmd:"" help:"Ask a deployment for predictions."`
 
+	Contract    contractCmd    `cmd:"" help:"Check and find the contracts that describe models."`
 	Credentials credentialsCmd `cmd:"" help:"Keep secrets on the broker, for workers that have SLIPWAY_CREDENTIALS_BUCKET."`
 
 	Provision provisionCmd `cmd:"" help:"Make the streams and buckets that Slipway needs, and show them."`

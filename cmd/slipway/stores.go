@@ -7,11 +7,14 @@ import (
 	"io/fs"
 	"strings"
 
+	natsjs "github.com/nats-io/nats.go/jetstream"
+
 	"github.com/slipway-ml/slipway/artifacts"
 	"github.com/slipway-ml/slipway/artifacts/bucket"
 	"github.com/slipway-ml/slipway/contract"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/jetstream"
+	"github.com/slipway-ml/slipway/sourcing"
 )
 
 // stores are the object stores that may hold contracts: those of others, and our
@@ -19,6 +22,35 @@ import (
 type stores struct {
 	buckets *bucket.Buckets
 	objects *jetstream.Objects
+}
+
+// contracts opens places as workers do, with the credentials that this program
+// finds, and also what is on this machine. done ends what it needs.
+func (p *program) contracts(ctx context.Context, c contractPlace) (contracts *sourcing.Contracts, done func(), err error) {
+	own := strings.HasPrefix(c.Place, "objects:")
+	var js natsjs.JetStream
+	done = func() {}
+	if own || p.CredentialsBucket && c.Credentials != "" {
+		conn, stream, err := p.connect(ctx, "slipway contract")
+		if err != nil {
+			return nil, done, err
+		}
+		js, done = stream, conn.Close
+	}
+	config := p.Config
+	config.CredentialsBucket = p.CredentialsBucket && js != nil
+	finder, err := config.finder(ctx, js)
+	s := stores{buckets: &bucket.Buckets{Environment: p.Buckets, Machine: p.MachineIdentity, Credentials: finder}}
+	if err == nil && own {
+		s.objects, err = jetstream.OpenObjects(ctx, js)
+	}
+	if err != nil {
+		done()
+		return nil, done, err
+	}
+	repositories := p.repositories()
+	repositories.AllowLocal = true
+	return &sourcing.Contracts{Repositories: repositories, Credentials: finder, Stores: s, AllowDirectories: true}, done, nil
 }
 
 // Store implements sourcing.Stores.
