@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/outbound"
 )
 
 // The members of a command's data that findings point to.
@@ -185,23 +186,11 @@ func parseURL(text string) (*url.URL, error) {
 		return invalid("query of the url cannot be parsed")
 	}
 	for name := range query {
-		if isSecret(name) {
+		if outbound.IsSecret(name) {
 			return invalid("url carries a credential in its query member %s: use one that needs none, or the object store", name)
 		}
 	}
 	return u, nil
-}
-
-// isSecret reports whether a query member of that name grants access: the
-// signatures of S3, Google Cloud Storage, Azure and CloudFront, and tokens.
-func isSecret(name string) bool {
-	name = strings.ToLower(name)
-	switch name {
-	case "sig", "signature", "awsaccesskeyid", "googleaccessid", "key-pair-id",
-		"token", "access_token", "private_token", "auth", "apikey", "api_key", "password":
-		return true
-	}
-	return strings.HasPrefix(name, "x-amz-") || strings.HasPrefix(name, "x-goog-")
 }
 
 // redact is how messages name a url: without its query, which may hold the

@@ -6,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/slipway-ml/slipway/outbound"
 )
 
 // ParseURL reads an absolute url with one of the schemes, and refuses one that
@@ -27,23 +29,11 @@ func ParseURL(text string, schemes ...string) (*url.URL, error) {
 		return nil, errors.New("query of the url cannot be parsed")
 	}
 	for name := range query {
-		if isSecret(name) {
+		if outbound.IsSecret(name) {
 			return nil, fmt.Errorf("url carries a credential in its query member %s: expected one without, and credentials named by their id", quote(name))
 		}
 	}
 	return u, nil
-}
-
-// isSecret reports whether a query member of that name grants access: the
-// signatures of S3, Google Cloud Storage, Azure and CloudFront, and tokens.
-func isSecret(name string) bool {
-	name = strings.ToLower(name)
-	switch name {
-	case "sig", "signature", "awsaccesskeyid", "googleaccessid", "key-pair-id",
-		"token", "access_token", "private_token", "auth", "apikey", "api_key", "password":
-		return true
-	}
-	return strings.HasPrefix(name, "x-amz-") || strings.HasPrefix(name, "x-goog-")
 }
 
 func either(words []string) string {

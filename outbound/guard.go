@@ -1,7 +1,7 @@
 // Package outbound holds what a program must watch when a command, which
 // anybody may have sent, names the server that it talks to: that a redirect does
-// not lead into the private network (Guard), and that a server which falls
-// silent is left (Body).
+// not lead into the private network (Guard), that a server which falls silent is
+// left (Body), and that its url carries no secret (IsSecret).
 package outbound
 
 import (

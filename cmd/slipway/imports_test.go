@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 		"github.com/minio/minio-go/v7/pkg/credentials", "github.com/minio/minio-go/v7/pkg/s3utils", "github.com/minio/minio-go/v7/pkg/signer",
 	},
 	"artifacts/bucket/buckettest": {"github.com/johannesboyne/gofakes3"},
-	"contract":                    {"deployment"},
+	"contract":                    {"deployment", "outbound"},
 	"contract/git":                {"contract", "deployment", "outbound", "github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
 	"credentials":                 {"deployment"},
 	"contract/git/gittest":        {"github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},
