@@ -123,7 +123,7 @@ func (p *Prefix) Open(name string) (fs.File, error) {
 		for i, child := range n.below {
 			listed[i] = fs.FileInfoToDirEntry(child)
 		}
-		return &openFolder{node: n, path: name, left: listed}, nil
+		return OpenFolder(n, name, listed), nil
 	}
 	content, err := p.store.Get(p.ctx, *n.object)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -219,29 +219,4 @@ func (o *openObject) Close() error {
 	}
 	o.closed = true
 	return o.content.Close()
-}
-
-// openFolder is an open folder.
-type openFolder struct {
-	node *node
-	path string
-	left []fs.DirEntry
-}
-
-func (f *openFolder) Stat() (fs.FileInfo, error) { return f.node, nil }
-func (f *openFolder) Close() error               { return nil }
-func (f *openFolder) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: f.path, Err: errors.New("is a folder")}
-}
-
-func (f *openFolder) ReadDir(n int) ([]fs.DirEntry, error) {
-	if n <= 0 {
-		n = len(f.left)
-	} else if len(f.left) == 0 {
-		return nil, io.EOF
-	}
-	n = min(n, len(f.left))
-	listed := f.left[:n:n]
-	f.left = f.left[n:]
-	return listed, nil
 }

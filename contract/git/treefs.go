@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/slipway-ml/slipway/contract"
 )
 
 // treeFS shows the tree of a commit as files. Links and submodules are listed
@@ -82,7 +84,7 @@ func (t *treeFS) Open(name string) (fs.File, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &folder{info: at, path: name, left: entries}, nil
+		return contract.OpenFolder(at, name, entries), nil
 	case at.Mode()&fs.ModeSymlink != 0:
 		return nil, &fs.PathError{Op: "open", Path: name, Err: errLink}
 	case !at.Mode().IsRegular() || at.object.Type() != plumbing.BlobObject:
@@ -207,29 +209,4 @@ func (b *blob) Close() error {
 	err := b.content.Close()
 	b.content = nil
 	return err
-}
-
-// folder is an open folder.
-type folder struct {
-	info info
-	path string
-	left []fs.DirEntry
-}
-
-func (f *folder) Stat() (fs.FileInfo, error) { return f.info, nil }
-func (f *folder) Close() error               { return nil }
-func (f *folder) Read([]byte) (int, error) {
-	return 0, &fs.PathError{Op: "read", Path: f.path, Err: errors.New("is a folder")}
-}
-
-func (f *folder) ReadDir(n int) ([]fs.DirEntry, error) {
-	if n <= 0 {
-		n = len(f.left)
-	} else if len(f.left) == 0 {
-		return nil, io.EOF
-	}
-	n = min(n, len(f.left))
-	listed := f.left[:n:n]
-	f.left = f.left[n:]
-	return listed, nil
 }

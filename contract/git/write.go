@@ -344,7 +344,7 @@ type emptyFS struct{}
 
 func (emptyFS) Open(name string) (fs.File, error) {
 	if name == "." {
-		return &folder{info: info{entry: entry{name: ".", mode: 0o40000}}, path: "."}, nil
+		return contract.OpenFolder(info{entry: entry{name: ".", mode: 0o40000}}, ".", nil), nil
 	}
 	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 }
