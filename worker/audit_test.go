@@ -113,7 +113,7 @@ func lived(t *testing.T) *system {
 	s.outcomeOf(s.publish(deployRequest("gone", "7", 5))) // shown as deploying, then not at all
 	s.target.refuse(errors.New("not now"))
 	s.outcomeOf(s.publish(replaceRequest("fraud", "8", 6))) // failed after three attempts
-	stop() // everything is projected
+	stop()                                                  // everything is projected
 	return s
 }
 

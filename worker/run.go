@@ -159,6 +159,9 @@ func (r *run) drive(l *lane) {
 	var before uint64
 	for first := true; ; first = false {
 		r.busy <- struct{}{}
+		r.mu.Lock()
+		known := len(l.hints)
+		r.mu.Unlock()
 		watermark, err := r.advance(r.ctx, r.stopping, l.who, math.MaxUint64)
 		<-r.busy
 		if err == nil && !first && watermark == before { // delivered, but a replica that lags does not show it yet
@@ -167,11 +170,12 @@ func (r *run) drive(l *lane) {
 		before = watermark
 
 		r.mu.Lock()
-		var left []jetstream.Delivery
-		settled := l.hints
+		// Who holds the deployment goes on with what was there when it was done;
+		// what came after we had looked is perhaps for us.
+		settled, left := l.hints[:known], l.hints[known:]
 		if err == nil {
 			r.finished[l.who.Fence] = max(watermark, r.finished[l.who.Fence])
-			settled = nil
+			settled, left = nil, nil
 			for _, d := range l.hints {
 				if d.Sequence <= watermark {
 					settled = append(settled, d)
@@ -181,7 +185,7 @@ func (r *run) drive(l *lane) {
 			}
 		}
 		l.hints = left
-		more := err == nil && l.newest > watermark
+		more := err == nil && l.newest > watermark || err != nil && len(left) > 0
 		if !more {
 			delete(r.lanes, l.who.Fence)
 		}
