@@ -13,7 +13,7 @@ import (
 // What a sender says of itself cannot make a commit say something else.
 func TestCommitsSayForWhom(t *testing.T) {
 	t.Parallel()
-	got := trailers(deployment.Command{Name: "churn", By: "/ci\nSlipway-Deployment: other", ID: "42\r\n\r\nx", Digest: "sha256:1"})
+	got := trailers(deployment.Command{Name: "churn", Source: "/ci\nSlipway-Deployment: other", ID: "42\r\n\r\nx", Digest: "sha256:1"})
 	want := []string{
 		"Slipway-Deployment: churn",
 		`Slipway-Command-Source: "/ci\nSlipway-Deployment: other"`,

@@ -86,7 +86,7 @@ func TestDeployFromAPlace(t *testing.T) {
 			continue
 		}
 		first := *deployed.Deployment.Model.Contract
-		if want := (deployment.Contract{URL: p.url, Path: "churn", Digest: first.Digest, ModelType: "XGBOOST"}); first != want || first.Digest == "" {
+		if want := (deployment.Contract{URL: p.url, Path: "churn", Digest: first.Digest, ModelType: "XGBOOST", CredentialsID: p.id}); first != want || first.Digest == "" {
 			t.Errorf("%s: got contract %+v, want %+v", scheme, first, want)
 		}
 		if got, want := deployed.Checks[deployment.CheckContract].Message, "The contract is right, with the digest "+string(first.Digest)+"."; got != want {
