@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"time"
 
 	"github.com/slipway-ml/slipway/deployment"
 )
@@ -60,6 +62,24 @@ func answerProblem(w http.ResponseWriter, r *http.Request, err error) {
 	said := *p
 	said.Title = cmp.Or(p.Title, http.StatusText(p.Status))
 	answer(w, "application/problem+json", said.Status, said)
+	if p.Status != http.StatusUnauthorized && p.Status != http.StatusRequestTimeout {
+		readOn(w, r)
+	}
+}
+
+const (
+	mostUnread = 256 << 20        // bytes of a body that are read after a refusal
+	unreadTime = 30 * time.Second // that they may take
+)
+
+// readOn reads on, to no use, after a refusal: a client that sends all of a body
+// before it looks for the answer would find the connection closed, and no answer.
+func readOn(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	if r.ContentLength > mostUnread || control.SetReadDeadline(time.Now().Add(unreadTime)) != nil || control.Flush() != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, mostUnread) // whatever comes of it
 }
 
 // answerJSON answers with the value.
