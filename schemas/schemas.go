@@ -28,6 +28,7 @@ const Base = "https://slipway.dev/schemas/"
 // Set is every schema, compiled.
 type Set struct {
 	byFile map[string]*jsonschema.Schema
+	plans  map[string]*plan    // by file, for schemas that they can say
 	oneOf  map[string][]string // location of a schema: the members of which it wants exactly one
 	anyOf  map[string][]string // location of a schema: the members of which it wants at least one
 }
@@ -38,7 +39,8 @@ func Load() (*Set, error) {
 	compiler.DefaultDraft(jsonschema.Draft2020)
 	compiler.AssertFormat()
 	compiler.UseLoader(jsonschema.SchemeURLLoader{}) // nothing is ever fetched
-	set := &Set{byFile: make(map[string]*jsonschema.Schema), oneOf: make(map[string][]string), anyOf: make(map[string][]string)}
+	documents := make(map[string]any)
+	set := &Set{byFile: make(map[string]*jsonschema.Schema), plans: make(map[string]*plan), oneOf: make(map[string][]string), anyOf: make(map[string][]string)}
 	names, err := fs.Glob(Files, "*.json")
 	if err != nil {
 		return nil, fmt.Errorf("schemas: %w", err)
@@ -55,6 +57,7 @@ func Load() (*Set, error) {
 		if err := compiler.AddResource(Base+name, document); err != nil {
 			return nil, fmt.Errorf("schema %s: %w", name, err)
 		}
+		documents[name] = document
 		alternatives(Base+name+"#", "oneOf", document, set.oneOf)
 		alternatives(Base+name+"#", "anyOf", document, set.anyOf)
 	}
@@ -64,6 +67,9 @@ func Load() (*Set, error) {
 			return nil, fmt.Errorf("schema %s: %w", name, err)
 		}
 		set.byFile[name] = schema
+		if p := (planner{documents, name}).plan(documents[name], 0); p != nil {
+			set.plans[name] = p
+		}
 	}
 	return set, nil
 }
@@ -93,6 +99,14 @@ func (s *Set) Check(eventType string, data json.RawMessage) []Finding {
 	if file == "" {
 		return []Finding{{Keyword: "schema", Message: fmt.Sprintf("no schema for events of type %s", eventType)}}
 	}
+	if p := s.plans[file]; p != nil && p.accepts(data) {
+		return nil
+	}
+	return s.explain(file, data)
+}
+
+// explain is Check by the schema itself.
+func (s *Set) explain(file string, data json.RawMessage) []Finding {
 	value, found, err := read(data)
 	if err != nil {
 		return []Finding{{Keyword: "json", Message: fmt.Sprintf("expected JSON: %v", err)}}
