@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/slipway-ml/slipway/jetstream"
@@ -35,7 +36,13 @@ func StartIn(tb testing.TB, o embedded.Options) (*embedded.Server, natsjs.JetStr
 			tb.Error(err)
 		}
 	})
-	conn, err := jetstream.Connect(jetstream.Settings{URL: "nats://in-process"}, tb.Name(), o.Log, s.InProcess())
+	return s, Connect(tb, jetstream.Settings{URL: "nats://in-process"}, s.InProcess())
+}
+
+// Connect connects to a server and provisions it.
+func Connect(tb testing.TB, settings jetstream.Settings, more ...nats.Option) natsjs.JetStream {
+	tb.Helper()
+	conn, err := jetstream.Connect(settings, tb.Name(), slog.New(slog.DiscardHandler), more...)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -47,5 +54,5 @@ func StartIn(tb testing.TB, o embedded.Options) (*embedded.Server, natsjs.JetStr
 	if err := jetstream.Provision(tb.Context(), js, 1, 2*time.Second); err != nil {
 		tb.Fatal(err)
 	}
-	return s, js
+	return js
 }
