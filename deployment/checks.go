@@ -15,6 +15,7 @@ type CheckName string
 // The checks of a contract, and of a model file against what is declared of it.
 const (
 	CheckContract         CheckName = "contract"         // the contract that the command names is right
+	CheckImages           CheckName = "images"           // the images that the contract names are in their registries; only if it names some
 	CheckArtifact         CheckName = "artifact"         // the bytes are those the command names
 	CheckFormat           CheckName = "format"           // the file is what its format says
 	CheckPrediction       CheckName = "prediction"       // the model answers a prediction
@@ -109,7 +110,7 @@ func (n CheckName) path() string {
 		return "model.status"
 	case CheckSeriesType:
 		return "model.seriesType"
-	case CheckContract, CheckPermission, CheckSupported:
+	case CheckContract, CheckImages, CheckPermission, CheckSupported:
 		return ""
 	case CheckGoldenRows:
 		return atGolden

@@ -75,6 +75,10 @@ const (
 	CodeUnsupportedArtifact Code = "unsupported_artifact"
 	CodeArtifactInvalid     Code = "artifact_invalid"
 	CodeCredentialsMissing  Code = "credentials_missing" // there are none of that id, or none that the store takes
+	CodeImageNotFound       Code = "image_not_found"     // in its registry
+	CodeImageForbidden      Code = "image_forbidden"     // or there is none: registries do not tell
+	CodeImagePlatform       Code = "image_platform_mismatch"
+	CodeImageInvalid        Code = "image_invalid" // its name is none, or what the registry has is none
 	CodeModelCannotPredict  Code = "model_cannot_predict"
 	CodeGoldenRowsFailing   Code = "golden_rows_failing"
 	CodeChecksFailing       Code = "checks_failing"

@@ -99,6 +99,10 @@ var classes = map[string]deployment.Class{
 	"host_key_refused":                  deployment.ClassForbidden,
 	"push_refused":                      deployment.ClassForbidden,
 	"credentials_invalid":               deployment.ClassInvalid,
+	"image_not_found":                   deployment.ClassInvalid,
+	"image_forbidden":                   deployment.ClassInvalid,
+	"image_platform_mismatch":           deployment.ClassInvalid,
+	"image_invalid":                     deployment.ClassInvalid,
 }
 
 func TestEveryCodeHasItsClass(t *testing.T) {

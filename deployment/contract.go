@@ -1,6 +1,9 @@
 package deployment
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // PredictionTarget is what a model predicts when nobody has said how it is called.
 const PredictionTarget = "prediction"
@@ -59,6 +62,7 @@ type Reading struct {
 type Sourced struct {
 	Contract    Contract        // without a commit if it has to be written first
 	Change      *ContractChange // what writing it does; nil: the route writes none
+	Images      []Image         // that the contract names
 	Model       *Model          // without an id; its artifact is kept already
 	Unsupported []Finding       // what of the contract cannot be served here
 	Refused     *Rejection      // why the contract cannot be used
@@ -113,18 +117,27 @@ func CheckSourced(s Sourced) Checks {
 		return Checks{CheckContract: {Failing, s.Refused.Error()}}
 	}
 	checks := Checks{CheckContract: {Passing, s.verdict()}}
-	if r := s.Rejection(); r != nil {
+	if r := RejectAll(unsupported, s.Unsupported); r != nil {
 		checks[CheckSupported] = Check{Failing, r.Error()}
+	}
+	if len(s.Images) > 0 {
+		checks[CheckImages] = checkImages(s.Images)
 	}
 	return checks
 }
+
+const unsupported = "the contract describes what no prediction server here can run"
 
 // Rejection is why nothing can be deployed from the contract, or nil.
 func (s Sourced) Rejection() *Rejection {
 	if s.Refused != nil {
 		return s.Refused
 	}
-	return RejectAll("the contract describes what no prediction server here can run", s.Unsupported)
+	findings := slices.Clone(s.Unsupported)
+	for _, i := range s.Images {
+		findings = append(findings, i.Refused...)
+	}
+	return RejectAll(unsupported, findings)
 }
 
 // verdict says that the contract is right.

@@ -32,7 +32,9 @@ func unsupported(at contract.Path, c contract.Contract, types contract.Types) (f
 	add := func(path, format string, args ...any) {
 		findings = append(findings, deployment.Finding{Code: deployment.CodeUnsupportedArtifact, Path: path, Message: fmt.Sprintf(format, args...)})
 	}
-	if _, served := formats()[types.Model]; !served {
+	if image := imageOf(&c.Model); image != nil {
+		add(reference(at, "model", image.member), "images are not run here, there is no server for containers: expected the file of the model, in the repository or as a blob, of type %s", names(formats()))
+	} else if _, served := formats()[types.Model]; !served {
 		add("source.modelType", "%s", notServed(types.Model))
 	} else if kind := c.Model.Kind(); kind != contract.KindFile && kind != contract.KindBlob {
 		add(reference(at, "model", string(kind)), "models from %s cannot be fetched: expected a file in the repository or a blob", kind)

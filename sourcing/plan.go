@@ -39,7 +39,13 @@ func (c *Contracts) plan(ctx context.Context, r deployment.Reading, w wanted, pr
 		for i, f := range s.Unsupported {
 			s.Unsupported[i].Path = w.locate(f.Path)
 		}
-		return s, nil
+		s.Images, err = c.images(ctx, imagesOf(w.at, of, types), progress)
+		for _, image := range s.Images {
+			for i, f := range image.Refused {
+				image.Refused[i].Path = w.locate(f.Path)
+			}
+		}
+		return s, err
 	}
 	repository, err := c.holding(ctx, r.Source, planned)
 	if err != nil {

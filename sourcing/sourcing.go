@@ -26,6 +26,7 @@ type Contracts struct {
 	Objects      Objects                                                              // keeps the contracts of commands that name no repository
 	Author       git.Person                                                           // of commits; for whom a command was sent is their author, if the command says it
 	Stores       Stores                                                               // object stores that hold contracts; nil: none
+	Images       Images                                                               // nil: images are not looked up
 	Load         func(path string, m deployment.Model) (deployment.Inspection, error) // predict.Inspect
 
 	AllowDirectories bool // whether a file url may name a directory of this machine
@@ -102,7 +103,8 @@ func (c *Contracts) readIn(ctx context.Context, p *Place, r deployment.Reading, 
 	}
 	s.Contract = pinned(p.From, r.Source, read, types)
 	if s.Unsupported = unsupported(w.at, read, types); len(s.Unsupported) > 0 {
-		return s, nil
+		s.Images, err = c.images(ctx, imagesOf(w.at, read, types), progress)
+		return s, err
 	}
 	s.Model, err = c.model(ctx, p.Files, described{at: w.at, contract: read, format: formats()[types.Model], target: r.Source.Target}, progress)
 	return s, err

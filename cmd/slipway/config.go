@@ -21,6 +21,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/slipway-ml/slipway/artifacts/bucket"
+	"github.com/slipway-ml/slipway/artifacts/oci"
 	"github.com/slipway-ml/slipway/credentials"
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/gateway"
@@ -63,6 +64,8 @@ type Config struct {
 	AllowHTTPRepositories  bool   `env:"SLIPWAY_ALLOW_HTTP_REPOSITORIES, default=false"`
 	MaxRepositoryBytes     int64  `env:"SLIPWAY_MAX_REPOSITORY_BYTES, default=1073741824"`
 	KnownHosts             string `env:"SLIPWAY_KNOWN_HOSTS"`
+	AllowHTTPRegistries    bool   `env:"SLIPWAY_ALLOW_HTTP_REGISTRIES, default=false"`
+	ImagePlatform          string `env:"SLIPWAY_IMAGE_PLATFORM, default=linux/amd64"`
 	CredentialsDir         string `env:"SLIPWAY_CREDENTIALS_DIR"`
 	GitAuthorName          string `env:"SLIPWAY_GIT_AUTHOR_NAME, default=Slipway"`
 	GitAuthorEmail         string `env:"SLIPWAY_GIT_AUTHOR_EMAIL, default=slipway@localhost"`
@@ -147,6 +150,7 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.MaxArtifactBytes > 0, "SLIPWAY_MAX_ARTIFACT_BYTES", "a number of bytes above 0", c.MaxArtifactBytes)
 	check(c.MaxRepositoryBytes > 0, "SLIPWAY_MAX_REPOSITORY_BYTES", "a number of bytes above 0", c.MaxRepositoryBytes)
 	check(c.KnownHosts == "" || is(fs.FileMode.IsRegular, c.KnownHosts), "SLIPWAY_KNOWN_HOSTS", "a file that is there", c.KnownHosts)
+	check(oci.CheckPlatform(c.ImagePlatform) == nil, "SLIPWAY_IMAGE_PLATFORM", "an operating system and an architecture, such as "+oci.DefaultPlatform, c.ImagePlatform)
 	check(c.CredentialsDir == "" || is(fs.FileMode.IsDir, c.CredentialsDir), "SLIPWAY_CREDENTIALS_DIR", "a directory that is there", c.CredentialsDir)
 	check(isPerson(c.GitAuthorName), "SLIPWAY_GIT_AUTHOR_NAME", "1 to 200 bytes on one line, without < and >", strconv.Quote(c.GitAuthorName))
 	check(isPerson(c.GitAuthorEmail), "SLIPWAY_GIT_AUTHOR_EMAIL", "1 to 200 bytes on one line, without < and >", strconv.Quote(c.GitAuthorEmail))

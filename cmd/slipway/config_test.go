@@ -127,6 +127,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		"SLIPWAY_ACTORS_FILE": "config.go", "SLIPWAY_DRIFT_TRACKING": "feature",
 		"SLIPWAY_ALLOW_PRIVATE_REDIRECTS": "true", "SLIPWAY_MACHINE_IDENTITY": "true", "AWS_REGION": "eu-central-1", "AZURE_STORAGE_KEY": "",
 		"SLIPWAY_ALLOW_LOCAL_REPOSITORIES": "true", "SLIPWAY_ALLOW_HTTP_REPOSITORIES": "true", "SLIPWAY_MAX_REPOSITORY_BYTES": "6",
+		"SLIPWAY_ALLOW_HTTP_REGISTRIES": "true", "SLIPWAY_IMAGE_PLATFORM": "linux/arm64",
 		"SLIPWAY_KNOWN_HOSTS": "config.go", "SLIPWAY_CREDENTIALS_DIR": "testdata", "SLIPWAY_CREDENTIAL_GIT": "s3cret", "SLIPWAY_CREDENTIALS_BUCKET": "true",
 		"SLIPWAY_GIT_AUTHOR_NAME": "Robot", "SLIPWAY_GIT_AUTHOR_EMAIL": "robot@example.com",
 		"SLIPWAY_GATEWAY_ADDR": "0.0.0.0:8082", "SLIPWAY_GATEWAY_TOKEN_FILE": "config.go",
@@ -146,7 +147,7 @@ func TestEveryVariableIsRead(t *testing.T) {
 		StrictValidation: true, Installation: deployment.Cloud, ActorsFile: "config.go", DriftTracking: drift{FeatureDrift: deployment.DriftSetting{Enabled: true}},
 		Permissions:           permissions{{Deployment: "churn", Actor: "/pipelines/churn"}, {Deployment: "*", Actor: "/people/ada"}},
 		AllowPrivateRedirects: true, MachineIdentity: true, Buckets: hiddenValues{"AWS_REGION": "eu-central-1"},
-		AllowLocalRepositories: true, AllowHTTPRepositories: true, MaxRepositoryBytes: 6, KnownHosts: "config.go", CredentialsDir: "testdata",
+		AllowLocalRepositories: true, AllowHTTPRepositories: true, MaxRepositoryBytes: 6, KnownHosts: "config.go", AllowHTTPRegistries: true, ImagePlatform: "linux/arm64", CredentialsDir: "testdata",
 		GitAuthorName: "Robot", GitAuthorEmail: "robot@example.com",
 		GatewayAddr: "0.0.0.0:8082", GatewayTokenFile: "config.go",
 		Credentials: hiddenValues{"SLIPWAY_CREDENTIAL_GIT": "s3cret"}, CredentialsBucket: true,
@@ -215,6 +216,7 @@ var invalid = map[string][]string{
 	"SLIPWAY_MAX_REPOSITORY_BYTES":     {"0", "-1", "1GB"},
 	"SLIPWAY_KNOWN_HOSTS":              {"/no/such/file", "testdata"},
 	"SLIPWAY_CREDENTIALS_BUCKET":       {"credentials"},
+	"SLIPWAY_IMAGE_PLATFORM":           {"linux", "linux/amd64/v3/x"},
 	"SLIPWAY_CREDENTIALS_DIR":          {"/no/such/folder", "config.go"},
 }
 

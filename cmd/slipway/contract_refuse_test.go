@@ -27,7 +27,7 @@ type contractRefusal struct {
 
 const (
 	blobFile = `{"reference":{"blob":{"url":"%s"}}}`
-	dockered = `{"reference":{"docker":{"image":"example/image:1","uri":"/predict"}}}`
+	dockered = `{"reference":{"docker":{"image":"127.0.0.1:1/image:1","uri":"/predict"}}}` // nobody listens there
 )
 
 func contractRefusals(web string, model string) []contractRefusal {
@@ -76,7 +76,7 @@ func contractRefusals(web string, model string) []contractRefusal {
 		{"metadata", with("metadata.json", `{"problemType":"ranking"}`), nil, deployment.CodeMetadataInvalid, invalid, "metadata/metadata.json#problemType", `expected classification or regression, got "ranking"`},
 		{"blob-secret", only(fmt.Sprintf(blobFile, "https://host/m.ubj?X-Amz-Signature="+gitSecret)), typed(`"XGBOOST"`), deployment.CodeURLInvalid, invalid, "blob-secret/model/reference.json#reference.blob.url", `url carries a credential in its query member "X-Amz-Signature": expected one without, and credentials named by their id`},
 		// What cannot be served here.
-		{"image", only(dockered), nil, deployment.CodeUnsupportedArtifact, invalid, "source.modelType", "models of type CUSTOM cannot be served here: expected LIGHTGBM, ONNX or XGBOOST"},
+		{"image", only(dockered), nil, deployment.CodeUnsupportedArtifact, invalid, "image/model/reference.json#reference.docker", "images are not run here, there is no server for containers: expected the file of the model, in the repository or as a blob, of type LIGHTGBM, ONNX or XGBOOST"},
 		{"sklearn", map[string]string{"model/model.joblib": "x"}, nil, deployment.CodeUnsupportedArtifact, invalid, "source.modelType", "models of type SKLEARN cannot be served here: expected LIGHTGBM, ONNX or XGBOOST"},
 		{"mlflow", only(`{"reference":{"mlflow":{"model":"m"}}}`), typed(`3`), deployment.CodeUnsupportedArtifact, invalid, "mlflow/model/reference.json#reference.mlflow", "models from mlflow cannot be fetched: expected a file in the repository or a blob"},
 		{"blob-credentials", only(`{"reference":{"blob":{"url":"https://host/m.ubj","credentialsId":"x"}}}`), typed(`"XGBOOST"`), deployment.CodeCredentialsMissing, invalid, "blob-credentials/model/reference.json#reference.blob.credentialsId", `there are no credentials "x": expected them in the variable SLIPWAY_CREDENTIAL_X of the worker, or as a file in its SLIPWAY_CREDENTIALS_DIR`},

@@ -77,8 +77,8 @@ func writeRefusals(web, model string) []contractRefusal {
 		{"w-model-stays", none, with(func(s *deployment.Source) { s.Model, s.Metadata = nil, json.RawMessage(churnMetadata) }), deployment.CodeMissingReference, invalid, "w-model-stays/model", "missing model reference file in repository"},
 		// What cannot be served here.
 		{"w-image", none, with(func(s *deployment.Source) {
-			s.Model, s.ModelType = json.RawMessage(`{"docker":{"image":"example/a:1","uri":"/p"}}`), nil
-		}), deployment.CodeUnsupportedArtifact, invalid, "source.modelType", "models of type CUSTOM cannot be served here"},
+			s.Model, s.ModelType = json.RawMessage(`{"docker":{"image":"127.0.0.1:1/a:1","uri":"/p"}}`), nil
+		}), deployment.CodeUnsupportedArtifact, invalid, "source.model.docker", "images are not run here"},
 		{"w-sklearn", none, typed(`2`), deployment.CodeUnsupportedArtifact, invalid, "source.modelType", "models of type SKLEARN cannot be served here"},
 		{"w-mlflow", none, to(`{"mlflow":{"model":"m","version":7}}`), deployment.CodeUnsupportedArtifact, invalid, "source.model.mlflow", "models from mlflow cannot be fetched"},
 		{"w-explainer", none, with(func(s *deployment.Source) { s.Explainer, s.ExplainerType = blob("s3://b/e"), json.RawMessage(`9`) }), deployment.CodeUnsupportedArtifact, invalid, "source.explainerType", "explainers are not run here"},

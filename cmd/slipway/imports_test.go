@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 		"artifacts", "contract", "credentials", "outbound", "golang.org/x/oauth2",
 		"github.com/minio/minio-go/v7/pkg/credentials", "github.com/minio/minio-go/v7/pkg/s3utils", "github.com/minio/minio-go/v7/pkg/signer",
 	},
+	"artifacts/oci":               {"deployment", "outbound", "github.com/google/go-containerregistry/pkg"},
 	"artifacts/bucket/buckettest": {"github.com/johannesboyne/gofakes3"},
 	"contract":                    {"deployment", "outbound"},
 	"contract/git":                {"contract", "deployment", "outbound", "github.com/go-git/go-billy/v5", "github.com/go-git/go-git/v5", "golang.org/x/crypto/ssh"},

@@ -21,6 +21,7 @@ import (
 	"github.com/slipway-ml/slipway/actors"
 	"github.com/slipway-ml/slipway/artifacts"
 	"github.com/slipway-ml/slipway/artifacts/bucket"
+	"github.com/slipway-ml/slipway/artifacts/oci"
 	"github.com/slipway-ml/slipway/contract/git"
 	"github.com/slipway-ml/slipway/credentials"
 	"github.com/slipway-ml/slipway/handlers"
@@ -92,6 +93,11 @@ func (c Config) repositories() *git.Repositories {
 	return &git.Repositories{AllowLocal: c.AllowLocalRepositories, AllowHTTP: c.AllowHTTPRepositories, KnownHosts: c.KnownHosts, MaxBytes: c.MaxRepositoryBytes}
 }
 
+// registries are those that contracts may name.
+func (c Config) registries(finder oci.Credentials) *oci.Registries {
+	return &oci.Registries{Credentials: finder, Platform: c.ImagePlatform, AllowHTTP: c.AllowHTTPRegistries, AllowPrivateRedirects: c.AllowPrivateRedirects}
+}
+
 // newWorker is a worker with the local target, and where its deliveries come from.
 func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Logger) (*worker.Worker, *jetstream.Commands, error) {
 	b := opener{ctx: ctx, js: js}
@@ -127,7 +133,7 @@ func newWorker(ctx context.Context, c Config, js natsjs.JetStream, log *slog.Log
 		},
 		Contracts: &sourcing.Contracts{
 			Repositories: c.repositories(), Credentials: finder,
-			Artifacts: store, Load: predict.Inspect,
+			Artifacts: store, Images: c.registries(finder), Load: predict.Inspect,
 			Stores: stores{buckets, objects}, AllowDirectories: c.AllowFileURLs,
 			Objects: objects, Author: git.Person{Name: c.GitAuthorName, Email: c.GitAuthorEmail},
 		},
