@@ -38,7 +38,7 @@ func (s *Store) fetch(ctx context.Context, d deployment.Digest, size int64, from
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return err
 	}
-	out, err := os.CreateTemp(s.Dir, ".fetch-*")
+	out, err := os.CreateTemp(s.Dir, fetchPrefix+"*")
 	if err != nil {
 		return err
 	}

@@ -54,7 +54,7 @@ func (o *objects) Put(_ context.Context, name string, r io.Reader) error {
 	return nil
 }
 
-func (o *objects) Size(_ context.Context, name string) (int64, error) {
+func (o *objects) Renew(_ context.Context, name string) (int64, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b, ok := o.held[name]

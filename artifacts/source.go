@@ -68,7 +68,7 @@ func (s *Store) object(name string) source {
 	open := func(ctx context.Context) (io.ReadCloser, int64, error) {
 		body, err := s.Objects.Get(ctx, name)
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, 0, deployment.Reject(deployment.CodeArtifactNotFound, atObject, "the object store has no object %s", name)
+			return nil, 0, deployment.Reject(deployment.CodeArtifactNotFound, atObject, "the object store has no object %s: upload it again", name)
 		}
 		return body, -1, err
 	}

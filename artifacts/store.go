@@ -19,13 +19,13 @@ import (
 	"github.com/slipway-ml/slipway/deployment"
 )
 
-// Objects is the object store that keeps artifacts for everyone. Get and Size
+// Objects is the object store that keeps artifacts for everyone. Get and Renew
 // return an error that wraps fs.ErrNotExist when there is no such object; every
 // other error means that the store could not be asked. Errors name the object.
 type Objects interface {
 	Get(ctx context.Context, name string) (io.ReadCloser, error)
 	Put(ctx context.Context, name string, r io.Reader) error // replaces what has that name
-	Size(ctx context.Context, name string) (int64, error)    // bytes
+	Renew(ctx context.Context, name string) (int64, error)   // bytes; from then on it is as young as a new one
 }
 
 // ErrCredentials is why Buckets cannot use credentials: there are none of that id,
@@ -94,7 +94,7 @@ func (s *Store) Pin(ctx context.Context, a deployment.Artifact, progress func(do
 		return "", fmt.Errorf("pin %s: %w", a.Digest, err)
 	}
 	path = s.path(a.Digest)
-	local, err := holds(path, a.Digest, a.Size)
+	local, err := s.local(a.Digest, a.Size)
 	if err != nil {
 		return "", fmt.Errorf("pin %s: %w", a.Digest, err)
 	}
@@ -135,7 +135,7 @@ func (s *Store) Open(ctx context.Context, d deployment.Digest, size int64) (path
 	}
 	defer unlock()
 	path = s.path(d)
-	local, err := holds(path, d, size)
+	local, err := s.local(d, size)
 	if err != nil {
 		return "", fmt.Errorf("open %s: %w", d, err)
 	}
@@ -194,9 +194,10 @@ func (s *Store) lock(ctx context.Context, d deployment.Digest) (unlock func(), e
 	}
 }
 
-// shared reports whether Objects keeps the digest with the right size.
+// shared reports whether Objects keeps the digest with the right size. What is
+// used is renewed, so that it is not collected before it is known who uses it.
 func (s *Store) shared(ctx context.Context, d deployment.Digest, size int64) (bool, error) {
-	kept, err := s.Objects.Size(ctx, ObjectName(d))
+	kept, err := s.Objects.Renew(ctx, ObjectName(d))
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
@@ -216,4 +217,4 @@ func (s *Store) share(ctx context.Context, path string, d deployment.Digest) err
 	return s.Objects.Put(ctx, ObjectName(d), f)
 }
 
-func (s *Store) path(d deployment.Digest) string { return filepath.Join(s.Dir, "sha256-"+d.Hex()) }
+func (s *Store) path(d deployment.Digest) string { return filepath.Join(s.Dir, filePrefix+d.Hex()) }

@@ -95,7 +95,7 @@ func (s *Store) drain(ctx context.Context, from source, progress func(done, tota
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return a, err
 	}
-	out, err := os.CreateTemp(s.Dir, ".fetch-*")
+	out, err := os.CreateTemp(s.Dir, fetchPrefix+"*")
 	if err != nil {
 		return a, err
 	}

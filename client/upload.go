@@ -194,13 +194,20 @@ func describe(file io.Reader) (d deployment.Digest, size int64, err error) {
 	return deployment.DigestOf(sum.Sum(nil)), size, cause(err)
 }
 
-// has reports whether the object is there and is what it is to be.
+// has reports whether the object is there and is what it is to be. Then it is
+// renewed: a command is to name it, and until then nobody needs it.
 func has(ctx context.Context, objects *jetstream.Objects, name string, d deployment.Digest) (bool, error) {
 	found, err := objects.Look(ctx, name)
+	if err == nil && deployment.DigestOf(found.Sum) != d {
+		return false, nil
+	}
+	if err == nil {
+		_, err = objects.Renew(ctx, name)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	return err == nil && deployment.DigestOf(found.Sum) == d, err
+	return err == nil, err
 }
 
 // send puts the file from its start into the object.

@@ -40,7 +40,9 @@ func (s *Server) putObject(w http.ResponseWriter, r *http.Request, name string) 
 	body := s.body(w, r)
 	stored := before
 	if want != nil && bytes.Equal(want, before.Sum) {
-		err = same(body, want) // it is there: what is sent is looked at, and not stored again
+		if err = same(body, want); err == nil { // it is there: what is sent is looked at, and not stored again
+			_, err = s.Objects.Renew(r.Context(), name)
+		}
 	} else {
 		stored, err = s.Objects.PutSum(r.Context(), name, body, want)
 	}

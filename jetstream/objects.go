@@ -16,8 +16,9 @@ import (
 
 // Objects is the object store that holds model files.
 type Objects struct {
-	js    natsjs.JetStream
-	store natsjs.ObjectStore
+	js     natsjs.JetStream
+	store  natsjs.ObjectStore
+	stream natsjs.Stream // behind store
 }
 
 // OpenObjects opens the object store, which Provision makes.
@@ -26,7 +27,11 @@ func OpenObjects(ctx context.Context, js natsjs.JetStream) (*Objects, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open object store %s: %w", ArtifactsStore, err)
 	}
-	return &Objects{js: js, store: store}, nil
+	stream, err := js.Stream(ctx, "OBJ_"+ArtifactsStore)
+	if err != nil {
+		return nil, fmt.Errorf("open object store %s: %w", ArtifactsStore, err)
+	}
+	return &Objects{js: js, store: store, stream: stream}, nil
 }
 
 // Get streams the object. Its error wraps fs.ErrNotExist when there is none.

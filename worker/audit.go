@@ -5,13 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/jetstream"
 )
 
@@ -98,44 +94,8 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// readBatch is how many events are decoded at a time.
-const readBatch = 1024
-
 // read folds in the events that are new.
-func (a *Audit) read(ctx context.Context) error {
-	type readEvent struct {
-		typ  events.Type
-		data Data
-		err  error
-	}
-	batch, decoded := make([]jetstream.Message, 0, readBatch), make([]readEvent, readBatch)
-	fold := func() {
-		var decoding errgroup.Group
-		parts := runtime.GOMAXPROCS(0)
-		for part := range parts {
-			decoding.Go(func() error {
-				for i := part; i < len(batch); i += parts {
-					r := &decoded[i]
-					r.typ, r.data, r.err = ReadEvent(batch[i])
-				}
-				return nil
-			})
-		}
-		_ = decoding.Wait() // no part returns an error
-		for i, m := range batch {
-			a.add(m, decoded[i].typ, decoded[i].data, decoded[i].err)
-		}
-		batch = batch[:0]
-	}
-	err := a.Ledger.Replay(ctx, jetstream.Span{Filter: jetstream.AllEvents, From: a.Position + 1}, func(m jetstream.Message) error {
-		if batch = append(batch, m); len(batch) == readBatch {
-			fold()
-		}
-		return nil
-	})
-	fold()
-	return err
-}
+func (a *Audit) read(ctx context.Context) error { return decoded(ctx, a.Ledger, a.Position+1, a.add) }
 
 // scan finds every key that is not as the fold says.
 func (a *Audit) scan(ctx context.Context) (suspects []Difference, err error) {

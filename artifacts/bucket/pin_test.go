@@ -205,7 +205,7 @@ type nowhere struct{}
 
 func (nowhere) Get(context.Context, string) (io.ReadCloser, error) { return nil, fs.ErrNotExist }
 func (nowhere) Put(context.Context, string, io.Reader) error       { return nil }
-func (nowhere) Size(context.Context, string) (int64, error)        { return 0, fs.ErrNotExist }
+func (nowhere) Renew(context.Context, string) (int64, error)       { return 0, fs.ErrNotExist }
 
 // copied writes all of r to a file and syncs it.
 func copied(tb testing.TB, path string, r io.Reader) {

@@ -82,6 +82,10 @@ type Config struct {
 
 	ReconcileInterval time.Duration `env:"SLIPWAY_RECONCILE_INTERVAL, default=1m"`
 
+	CollectInterval time.Duration `env:"SLIPWAY_GC_INTERVAL, default=0"`
+	CollectGrace    time.Duration `env:"SLIPWAY_GC_GRACE, default=24h"`
+	CollectVersions int           `env:"SLIPWAY_GC_VERSIONS, default=10"`
+
 	StrictValidation bool                    `env:"SLIPWAY_STRICT_VALIDATION, default=false"`
 	Installation     deployment.Installation `env:"SLIPWAY_INSTALLATION, default=onprem"`
 	Permissions      permissions             `env:"SLIPWAY_PERMISSIONS"`
@@ -160,6 +164,9 @@ func readConfig(ctx context.Context, environment map[string]string) (c Config, e
 	check(c.MaxAttempts > 0, "SLIPWAY_MAX_ATTEMPTS", "a number above 0", c.MaxAttempts)
 	check(c.Deadline > 0, "SLIPWAY_DEADLINE", "a duration above 0", c.Deadline)
 	check(c.ReconcileInterval > 0, "SLIPWAY_RECONCILE_INTERVAL", "a duration above 0", c.ReconcileInterval)
+	check(c.CollectInterval >= 0, "SLIPWAY_GC_INTERVAL", "a duration such as 6h, 0 for never", c.CollectInterval)
+	check(c.CollectGrace >= 0, "SLIPWAY_GC_GRACE", "a duration such as 24h", c.CollectGrace)
+	check(c.CollectVersions >= 0, "SLIPWAY_GC_VERSIONS", "a number, 0 for what is served and was before", c.CollectVersions)
 	check(c.DrainTimeout >= 0, "SLIPWAY_DRAIN_TIMEOUT", "a duration such as 20s", c.DrainTimeout)
 	check(c.Installation == deployment.OnPremises || c.Installation == deployment.Cloud, "SLIPWAY_INSTALLATION", "onprem or cloud", c.Installation)
 	check(c.ActorsFile == "" || is(fs.FileMode.IsRegular, c.ActorsFile), "SLIPWAY_ACTORS_FILE", "a file that is there", c.ActorsFile)

@@ -164,6 +164,11 @@ func work(ctx context.Context, c Config, js natsjs.JetStream, w *worker.Worker, 
 	if err != nil {
 		return err
 	}
+	stopCollecting, err := startCollecting(ctx, c, js, true, w.Log)
+	if err != nil {
+		return errors.Join(err, stop())
+	}
+	defer stopCollecting()
 	err = w.Run(ctx, commands, c.limits())
 	return errors.Join(err, stop())
 }

@@ -84,6 +84,11 @@ func (predictServerCmd) Run(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
+	stopCollecting, err := startCollecting(ctx, p.Config, js, false, log)
+	if err != nil {
+		return err
+	}
+	defer stopCollecting()
 	ended := make(chan error, 1)
 	go func() { ended <- server.Run(ctx, listener) }()
 	select {

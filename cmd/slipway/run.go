@@ -76,6 +76,7 @@ type cli struct {
 	Replay    replayCmd    `cmd:"" help:"Write the ledger as JSON lines, or publish it again below another subject."`
 	Verify    verifyCmd    `cmd:"" help:"Compare deployments, models and operations with what the ledger says."`
 	Rebuild   rebuildCmd   `cmd:"" help:"Rewrite what differs from the ledger."`
+	GC        gcCmd        `cmd:"" name:"gc" help:"Remove model files that no version needs any more."`
 	Redrive   redriveCmd   `cmd:"" help:"Publish commands that were not carried out again, under a new id."`
 
 	Health healthCmd `cmd:"" help:"Exit with 0 if the slipway of this data directory is ready."`
