@@ -21,13 +21,16 @@ const chunk = 256 << 10 // bytes held at a time while an artifact is copied
 // it is what was declared. It needs the memory of one chunk, reads no more than
 // one byte beyond the declared size, and leaves either the complete, verified
 // and synced file or none.
-func (s *Store) fetch(ctx context.Context, d deployment.Digest, size int64, from source, progress func(done, total int64)) (err error) {
-	defer func() {
-		if _, wrong := errors.AsType[*deployment.Rejection](err); err != nil && !wrong {
-			err = fmt.Errorf("fetch %s: %w", from.name, err)
-		}
-	}()
-	in, known, err := from.open(ctx)
+func (s *Store) fetch(ctx context.Context, d deployment.Digest, size int64, from source, progress func(done, total int64)) error {
+	_, err := restarting(func() (struct{}, error) { return struct{}{}, s.fetchOnce(ctx, d, size, from, progress) })
+	if err != nil && !rejected(err) {
+		err = fmt.Errorf("fetch %s: %w", from.name, err)
+	}
+	return err
+}
+
+func (s *Store) fetchOnce(ctx context.Context, d deployment.Digest, size int64, from source, progress func(done, total int64)) error {
+	in, known, err := from.begin(ctx)
 	if err != nil {
 		return err
 	}
@@ -94,6 +97,12 @@ func (s *Store) copy(ctx context.Context, out io.Writer, sum hash.Hash, in io.Re
 			return fmt.Errorf("after %d of %d bytes: %w", done, size, err)
 		}
 	}
+}
+
+// rejected reports whether the error is for good.
+func rejected(err error) bool {
+	_, wrong := errors.AsType[*deployment.Rejection](err)
+	return wrong
 }
 
 // wrongSize rejects an artifact of at least that many bytes, named got, where

@@ -27,23 +27,45 @@ const (
 // its own beyond that of its context, but a server that falls silent is left.
 // The credentials are sent to the server of the url, and to no other one.
 func (s *Store) http(u *url.URL, credentialsID string) source {
-	return source{name: redact(u), open: func(ctx context.Context) (io.ReadCloser, int64, error) {
+	ask := func(ctx context.Context, header http.Header) (*outbound.Body, error) {
 		if credentialsID == "" {
-			return get(ctx, s.client(u), u, "", stallTimeout)
+			return get(ctx, s.client(u), u, header, stallTimeout)
 		}
 		if s.Credentials == nil {
-			return nil, 0, deployment.Reject(deployment.CodeCredentialsMissing, atAccess, "there are no credentials %q: none are set up here", credentialsID)
+			return nil, deployment.Reject(deployment.CodeCredentialsMissing, atAccess, "there are no credentials %q: none are set up here", credentialsID)
 		}
 		authorization, err := s.Credentials.Authorization(ctx, credentialsID, u)
 		if err != nil {
-			return nil, 0, atCredentials(err)
+			return nil, atCredentials(err)
 		}
-		body, size, err := get(ctx, s.client(u), u, authorization, stallTimeout)
+		header.Set("Authorization", authorization)
+		body, err := get(ctx, s.client(u), u, header, stallTimeout)
 		if r, ok := errors.AsType[*deployment.Rejection](err); ok && r.Code == deployment.CodeArtifactForbidden {
-			return nil, 0, deployment.Reject(r.Code, atURL, "%s with the credentials %q", r.Message, credentialsID)
+			return nil, deployment.Reject(r.Code, atURL, "%s with the credentials %q", r.Message, credentialsID)
 		}
-		return body, size, err
-	}}
+		return body, err
+	}
+	return source{
+		name: redact(u),
+		open: func(ctx context.Context) (io.ReadCloser, int64, error) {
+			body, err := ask(ctx, http.Header{})
+			if err != nil {
+				return nil, 0, err
+			}
+			return body, body.Size, nil
+		},
+		resume: func(ctx context.Context, first *outbound.Body, from int64) (*outbound.Body, error) {
+			version := first.Header.Get("ETag")
+			if version == "" || strings.HasPrefix(version, "W/") { // a weak one is of several that differ
+				return nil, errOnce
+			}
+			body, err := ask(ctx, http.Header{"Range": {fmt.Sprintf("bytes=%d-", from)}, "If-Range": {version}})
+			if err == nil && body.Status != http.StatusPartialContent {
+				return nil, errors.Join(ErrChanged, body.Close())
+			}
+			return body, err
+		},
+	}
 }
 
 // client follows a few redirects and only to http and https. One to another
@@ -80,34 +102,36 @@ func (s *Store) client(u *url.URL) *http.Client {
 	}}
 }
 
-// get asks for the url, with the authorization if there is one, and returns the
-// body of a 200 answer. The body fails when it is silent for as long as stall.
-func get(ctx context.Context, client *http.Client, u *url.URL, authorization string, stall time.Duration) (io.ReadCloser, int64, error) {
+// get asks for the url, with these headers, and returns the body of a 200 or 206
+// answer. The body fails when it is silent for as long as stall.
+func get(ctx context.Context, client *http.Client, u *url.URL, header http.Header, stall time.Duration) (*outbound.Body, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
-		return nil, 0, errors.New("request cannot be made")
+		return nil, errors.New("request cannot be made")
 	}
+	request.Header = header
 	request.Header.Set("Accept-Encoding", "identity") // the digest is that of the bytes as they are
-	if authorization != "" {
-		request.Header.Set("Authorization", authorization)
-	}
 	body, err := outbound.Do(client, request, stall)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	if err := checkStatus(body.Status); err != nil {
+	partial := body.Status == http.StatusPartialContent && header.Get("Range") != ""
+	if err := checkStatus(body.Status); err != nil && !partial {
 		_ = body.Close()
-		return nil, 0, err
+		return nil, err
 	}
-	return body, body.Size, nil
+	return body, nil
 }
 
 // checkStatus takes what a missing or protected file is answered with as a
-// fault of the request, everything else but 200 as trouble that may pass.
+// fault of the request, everything else but 200 as trouble that may pass. A range
+// that there is not is one of something else.
 func checkStatus(status int) error {
 	switch status {
 	case http.StatusOK:
 		return nil
+	case http.StatusRequestedRangeNotSatisfiable:
+		return ErrChanged
 	case http.StatusNotFound, http.StatusGone:
 		return deployment.Reject(deployment.CodeArtifactNotFound, atURL, "server answered %d: the artifact is not there", status)
 	case http.StatusUnauthorized, http.StatusForbidden:
@@ -119,6 +143,9 @@ func checkStatus(status int) error {
 
 // endUnknown reports whether the end of body may be a cut connection.
 func endUnknown(r io.Reader) bool {
+	if resumed, ok := r.(*resuming); ok {
+		r = resumed.ReadCloser
+	}
 	b, ok := r.(*outbound.Body)
 	return ok && b.EndUnknown()
 }

@@ -230,7 +230,11 @@ func TestSilentServerIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	from := source{name: "silent", open: func(ctx context.Context) (body io.ReadCloser, size int64, err error) {
-		return get(ctx, store.client(u), u, "", 20*time.Millisecond)
+		answer, err := get(ctx, store.client(u), u, http.Header{}, 20*time.Millisecond)
+		if err != nil {
+			return nil, 0, err
+		}
+		return answer, answer.Size, nil
 	}}
 	err = store.fetch(t.Context(), digest(nil), 100, from, func(done, total int64) {})
 	wantTransient(t, err, "no bytes for 20ms", "after 5 of 100 bytes")

@@ -29,6 +29,11 @@ const (
 type source struct {
 	name string // for messages; holds no credentials
 	open func(ctx context.Context) (body io.ReadCloser, size int64, err error)
+
+	// resume is the rest of what first is the beginning of, a 206 answer. Its error
+	// is ErrChanged when there is something else now, errOnce when nobody can know.
+	// nil: what open gives is not resumed.
+	resume func(ctx context.Context, first *outbound.Body, from int64) (*outbound.Body, error)
 }
 
 // source is where the producer put the artifact, or a rejection that says why
@@ -77,21 +82,40 @@ func (s *Store) object(name string) source {
 
 // bucket is an object in the store of somebody else.
 func (s *Store) bucket(a deployment.Artifact) source {
-	return source{name: a.URL, open: func(ctx context.Context) (io.ReadCloser, int64, error) {
-		body, size, err := s.Buckets.Read(ctx, a.URL, a.CredentialsID)
-		code, at := deployment.CodeURLInvalid, atURL
-		switch {
-		case errors.Is(err, ErrCredentials):
-			code, at = deployment.CodeCredentialsMissing, atAccess
-		case errors.Is(err, fs.ErrNotExist):
-			code = deployment.CodeArtifactNotFound
-		case errors.Is(err, fs.ErrPermission):
-			code = deployment.CodeArtifactForbidden
-		case !errors.Is(err, fs.ErrInvalid):
-			return body, size, atCredentials(err)
-		}
-		return nil, 0, deployment.Reject(code, at, "%s", err)
-	}}
+	return source{
+		name: a.URL,
+		open: func(ctx context.Context) (io.ReadCloser, int64, error) {
+			body, size, err := s.Buckets.Read(ctx, a.URL, a.CredentialsID)
+			return body, size, bucketFault(err)
+		},
+		resume: func(ctx context.Context, first *outbound.Body, from int64) (*outbound.Body, error) {
+			version := first.Header.Get("ETag")
+			if strings.HasPrefix(a.URL, "gs:") {
+				version = first.Header.Get("X-Goog-Generation")
+			}
+			if version == "" {
+				return nil, errOnce
+			}
+			body, err := s.Buckets.Resume(ctx, a.URL, a.CredentialsID, version, from)
+			return body, bucketFault(err)
+		},
+	}
+}
+
+// bucketFault is what an error of Buckets means for the command.
+func bucketFault(err error) error {
+	code, at := deployment.CodeURLInvalid, atURL
+	switch {
+	case errors.Is(err, ErrCredentials):
+		code, at = deployment.CodeCredentialsMissing, atAccess
+	case errors.Is(err, fs.ErrNotExist):
+		code = deployment.CodeArtifactNotFound
+	case errors.Is(err, fs.ErrPermission):
+		code = deployment.CodeArtifactForbidden
+	case !errors.Is(err, fs.ErrInvalid):
+		return atCredentials(err)
+	}
+	return deployment.Reject(code, at, "%s", err)
 }
 
 // atCredentials is err of what finds credentials, with the place in a command

@@ -17,6 +17,7 @@ import (
 	"sync"
 
 	"github.com/slipway-ml/slipway/deployment"
+	"github.com/slipway-ml/slipway/outbound"
 )
 
 // Objects is the object store that keeps artifacts for everyone. Get and Renew
@@ -39,6 +40,9 @@ var ErrCredentials = errors.New("credentials cannot be used")
 // every other error may pass. None holds a secret.
 type Buckets interface {
 	Read(ctx context.Context, url, credentialsID string) (body io.ReadCloser, size int64, err error)
+	// Resume is the rest of the version of an object, from an offset on: a 206
+	// answer. Its error wraps ErrChanged when there is another version now.
+	Resume(ctx context.Context, url, credentialsID, version string, from int64) (*outbound.Body, error)
 }
 
 // Credentials says what to send to an http server as the Authorization of a

@@ -57,7 +57,11 @@ func (s *Store) take(ctx context.Context, from source, progress func(done, total
 	if progress == nil {
 		progress = func(done, total int64) {}
 	}
-	if a, err = s.drain(ctx, from, progress); err != nil {
+	a, err = restarting(func() (deployment.Artifact, error) { return s.drain(ctx, from, progress) })
+	if err != nil && !rejected(err) {
+		err = fmt.Errorf("fetch %s: %w", from.name, err)
+	}
+	if err != nil {
 		return a, err
 	}
 	unlock, err := s.lock(ctx, a.Digest)
@@ -79,12 +83,7 @@ func (s *Store) take(ctx context.Context, from source, progress func(done, total
 // drain makes a file of all that the source gives, under its digest, and says
 // what it is. Like fetch it leaves a complete file or none.
 func (s *Store) drain(ctx context.Context, from source, progress func(done, total int64)) (a deployment.Artifact, err error) {
-	defer func() {
-		if _, wrong := errors.AsType[*deployment.Rejection](err); err != nil && !wrong {
-			err = fmt.Errorf("fetch %s: %w", from.name, err)
-		}
-	}()
-	in, known, err := from.open(ctx)
+	in, known, err := from.begin(ctx)
 	if err != nil {
 		return a, err
 	}

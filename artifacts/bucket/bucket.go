@@ -86,6 +86,21 @@ func (b *Bucket) Read(ctx context.Context, o contract.Object) (body io.ReadClose
 	return answer, answer.Size, nil
 }
 
+// resume is the rest of a version of an object, from an offset on.
+func (b *Bucket) resume(ctx context.Context, o contract.Object, from int64) (*outbound.Body, error) {
+	answer, err := b.ask(ctx, func() (*http.Request, error) {
+		request, err := b.dialect.object(ctx, o)
+		if err == nil {
+			request.Header.Set("Range", fmt.Sprintf("bytes=%d-", from))
+		}
+		return request, err
+	}, "object "+o.Name+" of "+b.name)
+	if err == nil && answer.Status != http.StatusPartialContent {
+		return nil, errors.Join(contract.ErrChanged, answer.Close())
+	}
+	return answer, err
+}
+
 // Get implements contract.Store.
 func (b *Bucket) Get(ctx context.Context, o contract.Object) (io.ReadCloser, error) {
 	body, _, err := b.Read(ctx, o)
@@ -133,7 +148,7 @@ func (b *Bucket) page(ctx context.Context, prefix, after string, most int) (list
 }
 
 // ask sends the request, once more if it was sent to the wrong place, and
-// returns a 200 answer. about is what it is about.
+// returns a 200 answer, or a 206 one to a request for a part. about is what it is about.
 func (b *Bucket) ask(ctx context.Context, build func() (*http.Request, error), about string) (*outbound.Body, error) {
 	for again := true; ; again = false {
 		request, err := build()
@@ -150,7 +165,7 @@ func (b *Bucket) ask(ctx context.Context, build func() (*http.Request, error), a
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", about, err)
 		}
-		if answer.Status == http.StatusOK {
+		if answer.Status == http.StatusOK || answer.Status == http.StatusPartialContent && request.Header.Get("Range") != "" {
 			return answer, nil
 		}
 		text, _ := io.ReadAll(io.LimitReader(answer, maxFaultBytes))
@@ -176,7 +191,7 @@ func refused(status int, code, about string) error {
 	case status == http.StatusUnauthorized || status == http.StatusForbidden,
 		code == "BlobArchived", code == "InvalidObjectState":
 		return refuse(fs.ErrPermission, "%s may not be read: %s", about, said)
-	case status == http.StatusPreconditionFailed:
+	case status == http.StatusPreconditionFailed || status == http.StatusRequestedRangeNotSatisfiable:
 		return refuse(contract.ErrChanged, "%s is not what was listed any more: %s", about, said)
 	default:
 		return fmt.Errorf("%s: %s", about, said)

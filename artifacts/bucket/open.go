@@ -19,6 +19,7 @@ import (
 	"github.com/slipway-ml/slipway/artifacts"
 	"github.com/slipway-ml/slipway/contract"
 	"github.com/slipway-ml/slipway/credentials"
+	"github.com/slipway-ml/slipway/outbound"
 )
 
 // Credentials finds secrets by the id that a command or a contract names;
@@ -107,6 +108,19 @@ func (b *Buckets) Read(ctx context.Context, url, credentialsID string) (body io.
 		return nil, 0, refuse(fs.ErrInvalid, "url names no object: expected %s/name", bucket.name)
 	}
 	return bucket.Read(ctx, contract.Object{Name: bucket.Key})
+}
+
+// Resume implements artifacts.Buckets.
+func (b *Buckets) Resume(ctx context.Context, url, credentialsID, version string, from int64) (*outbound.Body, error) {
+	bucket, err := b.Open(ctx, Source{URL: url, CredentialsID: credentialsID})
+	if err != nil {
+		return nil, err
+	}
+	body, err := bucket.resume(ctx, contract.Object{Name: bucket.Key, Version: version}, from)
+	if errors.Is(err, contract.ErrChanged) || errors.Is(err, fs.ErrNotExist) { // a generation that was replaced is not there
+		err = fmt.Errorf("%w: %w", artifacts.ErrChanged, errors.New(err.Error()))
+	}
+	return body, err
 }
 
 // Open is the bucket of the source. Nothing is asked of the store yet. What

@@ -80,9 +80,8 @@ func serveAzure(w http.ResponseWriter, r *http.Request, held *shelf) {
 	case r.Header.Get("If-Match") != "" && r.Header.Get("If-Match") != etag:
 		fault(http.StatusPreconditionFailed, "ConditionNotMet")
 	default:
-		w.Header().Set("Content-Length", strconv.Itoa(len(o.content)))
 		w.Header().Set("ETag", etag)
-		w.Write(o.content)
+		o.serve(w, r)
 	}
 }
 

@@ -4,6 +4,7 @@
 package buckettest
 
 import (
+	"bytes"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // Place is a server of one kind of store, with one bucket, models.
@@ -65,6 +67,11 @@ type shelf struct {
 type stored struct {
 	content []byte
 	version int
+}
+
+// serve answers with the object, or the part that is asked for.
+func (o stored) serve(w http.ResponseWriter, r *http.Request) {
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(o.content))
 }
 
 func (s *shelf) put(name string, content []byte) {

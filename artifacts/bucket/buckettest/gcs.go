@@ -99,8 +99,8 @@ func serveGCS(w http.ResponseWriter, r *http.Request, held *shelf) {
 	case !found || query.Has("generation") && query.Get("generation") != strconv.Itoa(o.version):
 		fault(http.StatusNotFound, "notFound")
 	default:
-		w.Header().Set("Content-Length", strconv.Itoa(len(o.content)))
-		w.Write(o.content)
+		w.Header().Set("X-Goog-Generation", strconv.Itoa(o.version))
+		o.serve(w, r)
 	}
 }
 
