@@ -15,8 +15,11 @@ GROWTH        ?= 1:10000,1000:10000,1:1000000,1000:1000000,100000:1000000
 # Of `make bench-ceiling`: one load, or full.
 CEILING       ?= one
 
+# Of `make large`: bytes.
+LARGE         ?= 2147483648
+
 .DEFAULT_GOAL := help
-.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling fuzz chaos zero fixtures compare interop python
+.PHONY: help build test ci lint format generate bench bench-growth bench-ceiling large fuzz chaos zero fixtures compare interop python
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +50,9 @@ bench-growth: ## how cost grows with GROWTH=deployments:events,...; takes minute
 
 bench-ceiling: ## the product against the bare loop of the same JetStream operations; CEILING=full for the table
 	CEILING=$(CEILING) $(GO) test -run '^$$' -bench '^BenchmarkCeiling$$' -benchtime 1x -timeout 0 ./worker | grep -vE '^(PASS|ok|goos|goarch|pkg|cpu)'
+
+large: ## memory and speed of an artifact of LARGE=2147483648 bytes; takes minutes and 10 GB of disk
+	LARGE=$(LARGE) $(GO) test -run '^$$' -bench '^BenchmarkLarge$$' -benchtime 1x -count $(COUNT) -timeout 0 ./artifacts/bucket
 
 fuzz: ## fuzz one target: PKG=./events TARGET=FuzzDecode FUZZTIME=5m
 	$(GO) test -run '^$$' -fuzz '^$(TARGET)$$' -fuzztime $(FUZZTIME) $(PKG)
