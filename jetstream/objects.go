@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"strings"
+	"time"
 
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
@@ -36,14 +37,26 @@ func OpenObjects(ctx context.Context, js natsjs.JetStream) (*Objects, error) {
 
 // Get streams the object. Its error wraps fs.ErrNotExist when there is none.
 func (o *Objects) Get(ctx context.Context, name string) (io.ReadCloser, error) {
-	lasting, cancel := undated(ctx)
-	object, err := o.store.Get(lasting, name)
+	lasting, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(requestTimeout, cancel)
+	object, err := o.store.Get(movingDeadline{lasting}, name) //nolint:contextcheck // it is ctx
+	if err == nil && !late.Stop() {
+		err = errors.Join(context.DeadlineExceeded, object.Close())
+	}
 	if err != nil {
+		late.Stop()
 		cancel()
 		return nil, o.failed("get", name, err)
 	}
 	return objectReader{object, cancel}, nil
 }
+
+// movingDeadline is a context whose deadline is always a request's time away. The
+// client holds each read to it; of one without a deadline, or with one that
+// stands still, it makes the deadline of the whole object.
+type movingDeadline struct{ context.Context } //nolint:containedctx // it is one
+
+func (movingDeadline) Deadline() (time.Time, bool) { return time.Now().Add(requestTimeout), true }
 
 // objectReader ends where the client would wait for ever: a broker that was
 // started again meanwhile sends no more of the object. It returns nothing and no

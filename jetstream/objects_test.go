@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
+
+	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/jetstream/jetstreamtest"
@@ -135,4 +138,40 @@ type calling func()
 func (f calling) Read([]byte) (int, error) {
 	f()
 	return 0, io.EOF
+}
+
+// An object may be read for longer than the broker may take for one answer.
+func TestGetTakesItsTime(t *testing.T) {
+	t.Parallel()
+	const timeout = 50 * time.Millisecond // of the client, for what has no deadline
+	js, err := natsjs.New(jetstreamtest.Start(t).Conn(), natsjs.WithDefaultTimeout(timeout))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	objects, err := jetstream.OpenObjects(ctx, js)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := bytes.Repeat([]byte("model "), 200_000)
+	if err := objects.Put(ctx, "slow", bytes.NewReader(model)); err != nil {
+		t.Fatal(err)
+	}
+	body, err := objects.Get(t.Context(), "slow")
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(body, first); err != nil {
+		t.Fatal(err)
+	}
+	<-time.After(3 * timeout) // as a disk that is busy
+	rest, err := io.ReadAll(body)
+	if err != nil || !bytes.Equal(append(first, rest...), model) {
+		t.Errorf("got %d bytes, %v, want all %d", 1+len(rest), err, len(model))
+	}
+	if err := body.Close(); err != nil {
+		t.Error(err)
+	}
 }
