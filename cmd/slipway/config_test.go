@@ -94,7 +94,7 @@ func TestDefaults(t *testing.T) {
 		MaxArtifactBytes: 2 << 30, MaxRepositoryBytes: 1 << 30, MaxCommandBytes: 256 << 10, Concurrency: 64, Lease: 30 * time.Second, MaxAttempts: 5,
 		Deadline: 15 * time.Minute, ReconcileInterval: time.Minute, Deadlines: deadlines{}, DrainTimeout: 20 * time.Second, LogFormat: "auto",
 		Installation: deployment.OnPremises, Buckets: hiddenValues{},
-		GitAuthorName: "Slipway", GitAuthorEmail: "slipway@localhost",
+		GitAuthorName: "Slipway", GitAuthorEmail: "slipway@localhost", ImagePlatform: "linux/amd64", CollectGrace: 24 * time.Hour, CollectVersions: 10,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("defaults (-want +got):\n%s", diff)
@@ -215,6 +215,7 @@ var invalid = map[string][]string{
 	"SLIPWAY_MACHINE_IDENTITY":         {"maybe", "2"},
 	"SLIPWAY_ALLOW_LOCAL_REPOSITORIES": {"yes please"},
 	"SLIPWAY_ALLOW_HTTP_REPOSITORIES":  {"2"},
+	"SLIPWAY_ALLOW_HTTP_REGISTRIES":    {"maybe"},
 	"SLIPWAY_MAX_REPOSITORY_BYTES":     {"0", "-1", "1GB"},
 	"SLIPWAY_KNOWN_HOSTS":              {"/no/such/file", "testdata"},
 	"SLIPWAY_CREDENTIALS_BUCKET":       {"credentials"},
