@@ -22,23 +22,20 @@ import (
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/jetstream/embedded"
-	"github.com/slipway-ml/slipway/worker"
 )
 
 // bareLoop does what a worker does on the broker to replace a model, one
 // operation after the other, and nothing else (jetstream.md section 9): it pulls
-// a command, asks whether there is a record of the command's token and a command
-// that cancels it, with one request for all that ask at a time; it writes three
-// events under the fence, the deployment and the record; it acknowledges. As a
-// worker that gets all deliveries, it reads the last event of a deployment once.
+// a command, reads the last event of the deployment, the next command, the
+// record of the command's token and a command that cancels it; it writes three
+// events under the fence, the deployment and the record; it acknowledges.
 type bareLoop struct {
 	*system
 	effect time.Duration
 	slots  chan struct{}
 
-	events                  natsjs.Stream
+	commands, events        natsjs.Stream
 	deployments, operations natsjs.KeyValue
-	records                 *jetstream.Bucket[worker.OperationView]
 
 	mu    sync.Mutex
 	lanes map[string]*bareLane
@@ -46,7 +43,6 @@ type bareLoop struct {
 
 type bareLane struct {
 	mu       sync.Mutex
-	last     uint64 // event; 0: not known
 	revision uint64
 }
 
@@ -59,13 +55,14 @@ func (b *bareLoop) start() {
 	var err error
 	note := func(e error) { err = errors.Join(err, e) }
 	var e error
+	b.commands, e = b.js.Stream(ctx, jetstream.CommandsStream)
+	note(e)
 	b.events, e = b.js.Stream(ctx, jetstream.EventsStream)
 	note(e)
 	b.deployments, e = b.js.KeyValue(ctx, jetstream.DeploymentsBucket)
 	note(e)
 	b.operations, e = b.js.KeyValue(ctx, jetstream.OperationsBucket)
 	note(e)
-	b.records = bucket[worker.OperationView](b.system, jetstream.OperationsBucket)
 	consumer, e := b.js.Consumer(ctx, jetstream.CommandsStream, jetstream.WorkersConsumer)
 	note(e)
 	if err != nil {
@@ -122,19 +119,23 @@ func (b *bareLoop) carryOut(ctx context.Context, msg natsjs.Msg) error {
 	b.slots <- struct{}{}
 	defer func() { <-b.slots }()
 	fence := jetstream.Fence("deployment", name)
-	if l.last == 0 {
-		raw, err := b.events.GetLastMsgForSubject(ctx, fence)
-		if err != nil {
-			return err
-		}
-		l.last = raw.Sequence
+	var last uint64
+	switch raw, err := b.events.GetLastMsgForSubject(ctx, fence); {
+	case err == nil:
+		last = raw.Sequence
+	case !errors.Is(err, natsjs.ErrMsgNotFound):
+		return err
+	}
+	if _, err := b.commands.GetMsg(ctx, meta.Sequence.Stream, natsjs.WithGetMsgSubject(jetstream.CommandFilter("deployment", name))); err != nil {
+		return err
 	}
 	token := fmt.Sprintf("%026d", meta.Sequence.Stream)
-	if _, revision, err := b.records.Find(ctx, token); err != nil || revision > 0 {
-		return fmt.Errorf("record %d of %s: %w", revision, token, err)
+	if _, err := b.operations.Get(ctx, token); !errors.Is(err, natsjs.ErrKeyNotFound) {
+		return fmt.Errorf("record of %s: %w", token, err)
 	}
-	if !b.commands.None(ctx, jetstream.CommandSubject("deployment", name, "cancel"), meta.Sequence.Stream+1) {
-		return fmt.Errorf("cancel of %s: not certain that there is none", token)
+	cancels := natsjs.WithGetMsgSubject(jetstream.CommandSubject("deployment", name, "cancel"))
+	if _, err := b.commands.GetMsg(ctx, meta.Sequence.Stream+1, cancels); !errors.Is(err, natsjs.ErrMsgNotFound) {
+		return fmt.Errorf("cancel of %s: %w", token, err)
 	}
 	for _, outcome := range []events.Outcome{events.Started, events.Validated, events.Completed} {
 		if outcome == events.Completed && b.effect > 0 {
@@ -143,11 +144,11 @@ func (b *bareLoop) carryOut(ctx context.Context, msg natsjs.Msg) error {
 			}
 		}
 		ack, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: jetstream.EventSubject("deployment", name, "replace", string(outcome)), Data: bareBody},
-			natsjs.WithExpectLastSequenceForSubject(l.last, fence))
+			natsjs.WithExpectLastSequenceForSubject(last, fence))
 		if err != nil {
 			return err
 		}
-		l.last = ack.Sequence
+		last = ack.Sequence
 	}
 	if l.revision == 0 {
 		l.revision, err = b.deployments.Put(ctx, name, bareBody[:700])
@@ -160,7 +161,7 @@ func (b *bareLoop) carryOut(ctx context.Context, msg natsjs.Msg) error {
 	if _, err := b.operations.Create(ctx, token, bareBody[:500]); err != nil {
 		return err
 	}
-	return msg.Ack()
+	return msg.DoubleAck(ctx)
 }
 
 // pause is an effect that takes so long.
@@ -174,6 +175,22 @@ func pause(effect time.Duration) func(context.Context, deployment.Name, deployme
 		case <-timer.C:
 			return nil
 		}
+	}
+}
+
+// publishAsync publishes a command and does not wait for it to be stored.
+func (s *system) publishAsync(r events.Request) {
+	s.tb.Helper()
+	e, err := r.Event()
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	header, body, err := events.Encode(e)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	if _, err := s.js.PublishMsgAsync(natsMsg(jetstream.CommandSubject(r.Type.Kind, r.Subject, r.Type.Op), header, body)); err != nil {
+		s.tb.Fatal(err)
 	}
 }
 
@@ -237,4 +254,24 @@ func separateServer(tb testing.TB, o embedded.Options) string {
 		tb.Fatal(err)
 	}
 	return strings.TrimSpace(url)
+}
+
+// newSystemAt is a system on the server at url.
+func newSystemAt(tb testing.TB, url string) *system {
+	tb.Helper()
+	conn, err := jetstream.Connect(jetstream.Settings{URL: url}, tb.Name(), slog.New(slog.DiscardHandler))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(conn.Close)
+	js, err := jetstream.Open(tb.Context(), conn)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := jetstream.Provision(tb.Context(), js, 1, 30*time.Second); err != nil {
+		tb.Fatal(err)
+	}
+	s := &system{tb: tb, js: js, target: &target{serving: map[deployment.Name]deployment.Name{}}}
+	s.open()
+	return s
 }

@@ -41,16 +41,10 @@ func (l load) system(tb testing.TB) *system {
 		every = time.Minute
 	}
 	options := embedded.Options{Dir: tb.TempDir(), Port: -1, SyncInterval: every}
-	var s *system
 	if l.server == "separate" {
-		s = newSystemAt(tb, separateServer(tb, options))
-	} else {
-		s = newSystemIn(tb, options)
+		return newSystemAt(tb, separateServer(tb, options))
 	}
-	if err := jetstream.Provision(tb.Context(), s.js, 1, 30*time.Second); err != nil { // on a busy machine some commands take longer than tests allow
-		tb.Fatal(err)
-	}
-	return s
+	return newSystemIn(tb, options)
 }
 
 // product has workers replace models; grouped says whether their events may

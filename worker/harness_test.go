@@ -41,17 +41,6 @@ func newSystem(tb testing.TB) *system {
 func newSystemIn(tb testing.TB, o embedded.Options) *system {
 	tb.Helper()
 	server, js := jetstreamtest.StartIn(tb, o)
-	return newSystemOn(tb, server, js)
-}
-
-// newSystemAt is a system on the server at url.
-func newSystemAt(tb testing.TB, url string) *system {
-	tb.Helper()
-	return newSystemOn(tb, nil, jetstreamtest.Connect(tb, jetstream.Settings{URL: url}))
-}
-
-func newSystemOn(tb testing.TB, server *embedded.Server, js natsjs.JetStream) *system {
-	tb.Helper()
 	s := &system{tb: tb, server: server, js: js, target: &target{serving: map[deployment.Name]deployment.Name{}}}
 	s.open()
 	return s
@@ -110,16 +99,10 @@ func (s *system) run(w *worker.Worker) (stop func()) {
 
 func (s *system) runWith(w *worker.Worker, limits worker.Limits) (stop func()) {
 	s.tb.Helper()
-	return s.runOf(w, s.commands, limits)
-}
-
-// runOf is run with deliveries of the test's own.
-func (s *system) runOf(w *worker.Worker, deliveries worker.Deliveries, limits worker.Limits) (stop func()) {
-	s.tb.Helper()
 	ctx, cancel := context.WithCancel(s.tb.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- w.Run(ctx, deliveries, limits)
+		ended <- w.Run(ctx, s.commands, limits)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()
@@ -140,21 +123,6 @@ func request(kind deployment.Kind, name, op, id string, data any) events.Request
 
 func (s *system) publish(r events.Request) (sequence uint64) {
 	s.tb.Helper()
-	header, body := s.encode(r)
-	return s.publishRaw(jetstream.CommandSubject(r.Type.Kind, r.Subject, r.Type.Op), header, body)
-}
-
-// publishAsync is publish that does not wait for the command to be stored.
-func (s *system) publishAsync(r events.Request) {
-	s.tb.Helper()
-	header, body := s.encode(r)
-	if _, err := s.js.PublishMsgAsync(natsMsg(jetstream.CommandSubject(r.Type.Kind, r.Subject, r.Type.Op), header, body)); err != nil {
-		s.tb.Fatal(err)
-	}
-}
-
-func (s *system) encode(r events.Request) (events.Header, []byte) {
-	s.tb.Helper()
 	e, err := r.Event()
 	if err != nil {
 		s.tb.Fatal(err)
@@ -163,7 +131,7 @@ func (s *system) encode(r events.Request) (events.Header, []byte) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	return header, body
+	return s.publishRaw(jetstream.CommandSubject(r.Type.Kind, r.Subject, r.Type.Op), header, body)
 }
 
 // publishRaw publishes as a program does that knows nothing of us: no message id.

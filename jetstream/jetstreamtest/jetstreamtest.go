@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
 	"github.com/slipway-ml/slipway/jetstream"
@@ -36,13 +35,7 @@ func StartIn(tb testing.TB, o embedded.Options) (*embedded.Server, natsjs.JetStr
 			tb.Error(err)
 		}
 	})
-	return s, Connect(tb, jetstream.Settings{URL: "nats://in-process"}, s.InProcess())
-}
-
-// Connect connects to a server and provisions it.
-func Connect(tb testing.TB, settings jetstream.Settings, more ...nats.Option) natsjs.JetStream {
-	tb.Helper()
-	conn, err := jetstream.Connect(settings, tb.Name(), slog.New(slog.DiscardHandler), more...)
+	conn, err := jetstream.Connect(jetstream.Settings{URL: "nats://in-process"}, tb.Name(), o.Log, s.InProcess())
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -54,5 +47,5 @@ func Connect(tb testing.TB, settings jetstream.Settings, more ...nats.Option) na
 	if err := jetstream.Provision(tb.Context(), js, 1, 2*time.Second); err != nil {
 		tb.Fatal(err)
 	}
-	return js
+	return s, js
 }
