@@ -136,6 +136,7 @@ func TestBrokenFilesAreRefusedWithThePath(t *testing.T) {
 		{"graph.node[0] (Concat).attribute axis", "expected an integer", of(x, op("Concat", "x x", "y", floatsAttr("axis", 1)), output("y"))},
 		{"graph.node[0] (Gather)", "index 9: there are 2", of(tensorOf("v", 1, 2), tensorOf("i", 9), op("Gather", "v i", "y"), output("y"))},
 		{"graph.initializer[0]", "expected 3 values of int64, got 2", of(block(5, varint(1, 3), varint(2, 7), block(8, "w"), varint(7, 1), varint(7, 2)), output("w"))},
+		{"graph.initializer[0]", "expected 1 values of int64, got 2", of(block(5, varint(1, 1), varint(2, 7), block(8, "w"), varint(7, 1), varint(7, 2)), output("w"))}, // rule 2
 		{"graph.initializer[0]", "expected raw_data of 2 values of float, got 9 bytes", of(block(5, varint(1, 2), varint(2, 1), block(8, "w"), block(9, "123456789")), output("w"))},
 		{"graph.initializer[0]", "strings have to stand in string_data", of(block(5, varint(1, 1), varint(2, 8), block(8, "w"), block(9, "a")), output("w"))},
 		{"graph.initializer[0].name", "is missing", of(block(5, varint(1, 0), varint(2, 1)))},
@@ -170,23 +171,32 @@ func TestInitializersAreNoInputs(t *testing.T) {
 // ones; a root is nobody's child, wherever it stands.
 func TestTreesAreSummedInDouble(t *testing.T) {
 	t.Parallel()
-	m := mustRead(t, of(floatInput("x", 1), ml("TreeEnsembleRegressor", "x",
+	for mode, threshold := range map[string]float32{"BRANCH_LEQ": 0.5, "BRANCH_LT": 0.75} {
+		m := treesOfOneLeaf(t, mode, threshold)
+		if m.NumTrees() != 3 {
+			t.Errorf("got %d trees, want 3", m.NumTrees())
+		}
+		out, err := m.Run([]*Tensor{constant([]float32{0.5, 0.75}, 2, 1)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Values[float32](out[0]); !slices.Equal(got, []float32{1.25, 1e8 + 1.25}) {
+			t.Errorf("%s: got %v, want 1.25 and 100000001.25", mode, got)
+		}
+	}
+}
+
+// treesOfOneLeaf is a tree with one split, which is not the first of its nodes, and
+// two trees of one leaf.
+func treesOfOneLeaf(t *testing.T, mode string, threshold float32) *Model {
+	t.Helper()
+	return mustRead(t, of(floatInput("x", 1), ml("TreeEnsembleRegressor", "x",
 		ints("nodes_treeids", 0, 0, 0, 1, 2), ints("nodes_nodeids", 5, 6, 7, 0, 0), ints("nodes_featureids", 0, 0, 0, 0, 0),
-		texts("nodes_modes", "LEAF", "LEAF", "BRANCH_LEQ", "LEAF", "LEAF"), floatsAttr("nodes_values", 0, 0, 0.5, 0, 0),
+		texts("nodes_modes", "LEAF", "LEAF", mode, "LEAF", "LEAF"), floatsAttr("nodes_values", 0, 0, threshold, 0, 0),
 		ints("nodes_truenodeids", 0, 0, 5, 0, 0), ints("nodes_falsenodeids", 0, 0, 6, 0, 0),
 		ints("target_treeids", 0, 0, 1, 2), ints("target_nodeids", 5, 6, 0, 0), ints("target_ids", 0, 0, 0, 0),
 		floatsAttr("target_weights", 1e8, 2e8, 1.25, -1e8), intAttr("n_targets", 1),
 	), output("y")))
-	if m.NumTrees() != 3 {
-		t.Errorf("got %d trees, want 3", m.NumTrees())
-	}
-	out, err := m.Run([]*Tensor{constant([]float32{0.5, 0.75}, 2, 1)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := Values[float32](out[0]); !slices.Equal(got, []float32{1.25, 1e8 + 1.25}) {
-		t.Errorf("got %v, want 1.25 and 100000001.25", got)
-	}
 }
 
 // Rule 4: trees that have no end are refused, and so are nodes that are not there.
