@@ -100,6 +100,52 @@ func TestWarm(t *testing.T) {
 	}
 }
 
+// A file that is in order and whose model has no finite answer is refused before it
+// serves: here the exponential of 1000.
+func TestInspectWarmsUp(t *testing.T) {
+	t.Parallel()
+	const model = "tree\nversion=v4\nnum_class=1\nnum_tree_per_iteration=1\nlabel_index=0\nmax_feature_idx=0\nobjective=poisson\n" +
+		"feature_names=a\nfeature_infos=none\n\nTree=0\nnum_leaves=1\nnum_cat=0\nleaf_value=1000\nshrinkage=1\n\nend of trees\n"
+	for leaf, want := range map[string]deployment.Code{"1000": deployment.CodeModelCannotPredict, "1": ""} {
+		path := filepath.Join(t.TempDir(), "model.txt")
+		if err := os.WriteFile(path, []byte(strings.Replace(model, "1000", leaf, 1)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Inspect(path, deployment.Model{Format: deployment.FormatLightGBM})
+		r, rejected := errors.AsType[*deployment.Rejection](err)
+		if want == "" && err != nil || want != "" && (!rejected || r.Code != want || !strings.Contains(r.Message, "+Inf as output 1 of 1")) {
+			t.Errorf("leaf %s: got %v, want %q", leaf, err, want)
+		}
+	}
+}
+
+// So is a graph that cannot run: here one that makes a vector of 3 of rows of 2.
+func TestInspectRunsGraphs(t *testing.T) {
+	t.Parallel()
+	block := func(number byte, parts ...string) string {
+		text := strings.Join(parts, "")
+		return string([]byte{number<<3 | 2, byte(len(text))}) + text // all are below 128 bytes
+	}
+	value := func(name string, dims ...string) string {
+		return block(1, name) + block(2, block(1, "\x08\x01", block(2, dims...)))
+	}
+	for size, want := range map[string]deployment.Code{"\x03": deployment.CodeModelCannotPredict, "\x02": ""} {
+		graph := block(1, block(1, "x"), block(1, "s"), block(2, "y"), block(4, "Reshape")) +
+			block(5, "\x08\x01\x10\x07\x38", size, block(8, "s")) +
+			block(11, value("x", block(1, block(2, "n")), block(1, "\x08\x02"))) +
+			block(12, value("y", block(1, block(2, "m"))))
+		path := filepath.Join(t.TempDir(), "model.onnx")
+		if err := os.WriteFile(path, []byte("\x08\x08"+block(7, graph)+block(8, "\x10\x15")), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Inspect(path, deployment.Model{Format: deployment.FormatONNX})
+		r, rejected := errors.AsType[*deployment.Rejection](err)
+		if want == "" && err != nil || want != "" && (!rejected || r.Code != want || !strings.Contains(r.Message, "model cannot predict zeros: ")) {
+			t.Errorf("shape [%d]: got %v, want %q", size[0], err, want)
+		}
+	}
+}
+
 // What a model is for is read from its objective.
 func TestInspectPurpose(t *testing.T) {
 	t.Parallel()
