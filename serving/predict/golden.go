@@ -39,7 +39,7 @@ func askGolden(m Model, r deployment.GoldenRequest) ([]deployment.GoldenTensor, 
 	const name, version = "golden", "new" // of nothing but messages
 	memory := scratch{body: body}
 	if g, ok := m.(*graph); ok {
-		memory.answer, _, err = g.infer(nil, body, name, version, DefaultRows)
+		memory.answer, _, err = g.infer(nil, body, name, version, DefaultRows, time.Now().Add(DefaultDeadline))
 	} else {
 		e := exchange{deployment: name, deadline: time.Now().Add(DefaultDeadline)}
 		err = memory.inferRows(v2{}, m, version, Limits{Rows: DefaultRows}, &e)

@@ -179,7 +179,7 @@ func (s *Server) predict(ctx context.Context, r *http.Request, memory *scratch, 
 		case named:
 			q.reset()
 			memory.values = memory.values[:0]
-			memory.answer, memory.named, err = g.infer(memory.answer[:0], memory.body, name, string(v.id), s.limits().Rows)
+			memory.answer, memory.named, err = g.infer(memory.answer[:0], memory.body, name, string(v.id), s.limits().Rows, e.deadline)
 			e.rows = memory.named.rows
 			return err
 		case !g.takesRows():

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -238,6 +239,26 @@ func TestPredictRowsOfONNX(t *testing.T) {
 	}
 }
 
+// A model of named tensors ends at the deadline of its request.
+func TestTensorsBeyondTheDeadline(t *testing.T) {
+	t.Parallel()
+	model, _, err := load("onnx/testdata/sklearn/columns-logistic.onnx", deployment.FormatONNX)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := model.(*graph)
+	body := []byte(`{"inputs":[{"name":"age","shape":[1,1],"datatype":"FP32","data":[1]},{"name":"income","shape":[1,1],"datatype":"FP32","data":[2]},` +
+		`{"name":"children","shape":[1,1],"datatype":"INT64","data":[1]},{"name":"city","shape":[1,1],"datatype":"BYTES","data":["x"]},` +
+		`{"name":"plan","shape":[1,1],"datatype":"BYTES","data":["gold"]}]}`)
+	if _, _, err := g.infer(nil, body, "m", "v", DefaultRows, time.Now().Add(time.Hour)); err != nil {
+		t.Errorf("in time: %v", err)
+	}
+	_, _, err = g.infer(nil, body, "m", "v", DefaultRows, time.Now().Add(-time.Second))
+	if want := "the deadline of the request has passed before the model had an answer"; statusOf(err) != http.StatusGatewayTimeout || err.Error() != want {
+		t.Errorf("got %v, want 504 %s", err, want)
+	}
+}
+
 func FuzzTensors(f *testing.F) {
 	model, _, err := load("onnx/testdata/sklearn/columns-logistic.onnx", deployment.FormatONNX)
 	if err != nil {
@@ -247,7 +268,7 @@ func FuzzTensors(f *testing.F) {
 	f.Add([]byte(`{"inputs":[{"name":"age","shape":[1,1],"datatype":"FP32","data":[[1]]},{"name":"income","shape":[1,1],"datatype":"FP32","data":[null]},` +
 		`{"name":"children","shape":[1],"datatype":"INT64","data":[1]},{"name":"city","shape":[1,1],"datatype":"BYTES","data":["x"]},{"name":"plan","shape":[1,1],"datatype":"BYTES","data":["gold"]}],"outputs":[{"name":"label"}]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		b, _, err := g.infer(nil, body, "m", "v", DefaultRows)
+		b, _, err := g.infer(nil, body, "m", "v", DefaultRows, time.Time{})
 		if err == nil && !json.Valid(b) {
 			t.Errorf("got %s", b)
 		}

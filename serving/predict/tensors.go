@@ -4,16 +4,19 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/slipway-ml/slipway/serving/predict/onnx"
 )
 
 // infer answers a request for a model of named tensors: body is the request, the
-// answer is appended to b. The first dimension of the inputs is that of rows.
-func (g *graph) infer(b, body []byte, name, version string, most int) ([]byte, namedTensors, error) {
+// answer is appended to b. The first dimension of the inputs is that of rows, most
+// at most.
+func (g *graph) infer(b, body []byte, name, version string, most int, deadline time.Time) ([]byte, namedTensors, error) {
 	all := namedTensors{inputNames: g.inputNames, outputNames: g.outputNames}
 	q, err := readTensors(body, g.Inputs())
 	if err != nil {
@@ -31,7 +34,7 @@ func (g *graph) infer(b, body []byte, name, version string, most int) ([]byte, n
 	if err != nil {
 		return b, all, err
 	}
-	outputs, err := g.run(q.tensors)
+	outputs, err := g.run(deadline, q.tensors)
 	if err != nil {
 		return b, all, err
 	}
@@ -42,8 +45,11 @@ func (g *graph) infer(b, body []byte, name, version string, most int) ([]byte, n
 
 // run carries the model out. What it has no answer to is the fault of the request:
 // it has answered before.
-func (g *graph) run(inputs []*onnx.Tensor) ([]*onnx.Tensor, error) {
-	outputs, err := g.Run(inputs)
+func (g *graph) run(deadline time.Time, inputs []*onnx.Tensor) ([]*onnx.Tensor, error) {
+	outputs, err := g.RunUntil(deadline, inputs)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, problemf(http.StatusGatewayTimeout, "the deadline of the request has passed before the model had an answer")
+	}
 	if _, over := errors.AsType[*onnx.LimitError](err); over {
 		return nil, problemf(http.StatusRequestEntityTooLarge, "inputs: %v", err)
 	}

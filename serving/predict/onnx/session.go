@@ -2,7 +2,9 @@ package onnx
 
 import (
 	"fmt"
+	"os"
 	"slices"
+	"time"
 	"unsafe"
 )
 
@@ -77,6 +79,12 @@ func (m *Model) NewSession() *Session {
 // some node has no answer to a value; another error is a node that cannot be carried
 // out on these inputs, such as one whose shapes do not go together.
 func (s *Session) Run(inputs []*Tensor) ([]*Tensor, error) {
+	return s.RunUntil(time.Time{}, inputs)
+}
+
+// RunUntil is Run that ends with os.ErrDeadlineExceeded before the first node that
+// would begin after the deadline; the zero time is none.
+func (s *Session) RunUntil(deadline time.Time, inputs []*Tensor) ([]*Tensor, error) {
 	if err := s.m.check(inputs); err != nil {
 		return nil, err
 	}
@@ -85,6 +93,9 @@ func (s *Session) Run(inputs []*Tensor) ([]*Tensor, error) {
 	}
 	s.work = 0
 	for i := range s.runs {
+		if !deadline.IsZero() && time.Now().After(deadline) {
+			return nil, fmt.Errorf("%s: %w", s.m.steps[i].name, os.ErrDeadlineExceeded)
+		}
 		if err := s.m.steps[i].kernel(&s.runs[i]); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.m.steps[i].name, err)
 		}
@@ -95,11 +106,16 @@ func (s *Session) Run(inputs []*Tensor) ([]*Tensor, error) {
 // Run is Session.Run in a session of the model's own, with outputs that stay
 // valid. Any number of goroutines may call it at once.
 func (m *Model) Run(inputs []*Tensor) ([]*Tensor, error) {
+	return m.RunUntil(time.Time{}, inputs)
+}
+
+// RunUntil is Run with the deadline of Session.RunUntil.
+func (m *Model) RunUntil(deadline time.Time, inputs []*Tensor) ([]*Tensor, error) {
 	s, _ := m.sessions.Get().(*Session)
 	if s == nil {
 		s = m.NewSession()
 	}
-	outputs, err := s.Run(inputs)
+	outputs, err := s.RunUntil(deadline, inputs)
 	if err != nil {
 		return nil, err // what the session has begun is thrown away
 	}
