@@ -135,6 +135,13 @@ func (d Delivery) Again(delay time.Duration) error { return d.msg.NakWithDelay(d
 // pullWindow is how many deliveries may wait in this process for handle.
 const pullWindow = 64
 
+// lookAgain is after how long without a delivery the client is made to look, once,
+// whether it has asked for more. It does not look while it is still sending what
+// it asked before, and may then have nothing left that would make it look: nats.go
+// 1.55 notices that when two heartbeats are missing, after 30 s. (Whoever never
+// waits longer than this would not notice at all that heartbeats are missing.)
+const lookAgain = 100 * time.Millisecond
+
 // Consume calls handle for each delivery of the consumer that all workers
 // share, one after the other, until ctx ends.
 func (c *Commands) Consume(ctx context.Context, handle func(Delivery)) error {
@@ -151,10 +158,15 @@ func (c *Commands) Consume(ctx context.Context, handle func(Delivery)) error {
 	}
 	defer context.AfterFunc(ctx, messages.Stop)()
 	defer messages.Stop()
-	for {
-		msg, err := messages.Next()
+	soon := []natsjs.NextOpt{natsjs.NextMaxWait(lookAgain)}
+	for wait := soon; ; {
+		msg, err := messages.Next(wait...)
 		if ctx.Err() != nil {
 			return nil
+		}
+		if errors.Is(err, nats.ErrTimeout) {
+			wait = nil
+			continue
 		}
 		if errors.Is(err, natsjs.ErrNoHeartbeat) { // the broker is away: the iterator goes on
 			continue
@@ -167,5 +179,6 @@ func (c *Commands) Consume(ctx context.Context, handle func(Delivery)) error {
 			return fmt.Errorf("consume %s: %w", WorkersConsumer, err)
 		}
 		handle(Delivery{Subject: msg.Subject(), Sequence: meta.Sequence.Stream, msg: msg})
+		wait = soon
 	}
 }

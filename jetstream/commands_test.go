@@ -3,6 +3,8 @@ package jetstream_test
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -306,5 +308,47 @@ func TestConsumeEndsWithItsConnection(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Error("consume did not end")
+	}
+}
+
+// However the client's asking for more deliveries and its taking them fall
+// together, the next ones come soon. Without the look of our own about one run in
+// six waits for 30 s.
+func TestDeliveriesDoNotStall(t *testing.T) {
+	t.Parallel()
+	const commands, soon = 100_000, 10 * time.Second
+	js := jetstreamtest.Start(t)
+	c := openCommands(t, js)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	late := time.AfterFunc(soon, cancel)
+	var busy sync.WaitGroup
+	var garbage atomic.Pointer[[]*int]
+	taken := 0
+	consumed := make(chan error, 1)
+	go func() {
+		consumed <- c.Consume(ctx, func(d jetstream.Delivery) {
+			late.Reset(soon)
+			_ = d.Ack()
+			busy.Go(func() { // so that everybody waits for the connection and the collector
+				for range 4 {
+					garbage.Store(&[]*int{new(int), new(int)})
+					_ = js.Conn().Publish("elsewhere", make([]byte, 1<<12))
+				}
+			})
+			if taken++; taken == commands {
+				cancel()
+			}
+		})
+	}()
+	for range commands {
+		if _, err := js.PublishMsgAsync(&nats.Msg{Subject: "slipway.commands.deployment.churn.deploy"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := <-consumed
+	busy.Wait()
+	if err != nil || taken < commands {
+		t.Errorf("after %d of %d deliveries none came for %s: %v", taken, commands, soon, err)
 	}
 }
