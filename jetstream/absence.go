@@ -19,7 +19,7 @@ type absence struct {
 
 	mu      sync.Mutex
 	waiting []question
-	asking  bool
+	asking  int // requests that are on their way
 }
 
 // question is whether there is a message on subject whose sequence is at least from.
@@ -29,8 +29,10 @@ type question struct {
 	answer  chan bool
 }
 
-// maxQuestions is how many are asked in one request; the broker takes 1024.
-const maxQuestions = 256
+const (
+	maxQuestions = 256 // in one request; the broker takes 1024
+	maxAsking    = 4   // requests at a time
+)
 
 func newAbsence(js natsjs.JetStream, stream string) *absence {
 	prefix := js.Options().APIPrefix
@@ -42,8 +44,8 @@ func newAbsence(js natsjs.JetStream, stream string) *absence {
 
 // certain reports whether there is certainly no message on subject whose sequence
 // is at least from. When it is not certain, somebody has to look. What was stored
-// before it is called is seen: one request is on its way at a time, and who asks
-// meanwhile is in the next one.
+// before it is called is seen: who asks while some requests are on their way is in
+// the next one.
 func (a *absence) certain(ctx context.Context, subject string, from uint64) bool {
 	if strings.ContainsAny(subject, "*>") { // the broker would take it for a filter
 		return false
@@ -51,8 +53,8 @@ func (a *absence) certain(ctx context.Context, subject string, from uint64) bool
 	q := question{subject, from, make(chan bool, 1)}
 	a.mu.Lock()
 	a.waiting = append(a.waiting, q)
-	if !a.asking {
-		a.asking = true
+	if a.asking < maxAsking {
+		a.asking++
 		go a.ask() //nolint:contextcheck // it asks for others too
 	}
 	a.mu.Unlock()
@@ -71,7 +73,9 @@ func (a *absence) ask() {
 		n := min(len(a.waiting), maxQuestions)
 		batch := a.waiting[:n:n]
 		a.waiting = a.waiting[n:]
-		a.asking = n > 0
+		if n == 0 {
+			a.asking--
+		}
 		a.mu.Unlock()
 		if n == 0 {
 			return

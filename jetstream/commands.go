@@ -119,7 +119,13 @@ func (c *Commands) Publish(ctx context.Context, subject, id string, header map[s
 type Delivery struct {
 	Subject  string
 	Sequence uint64
+	Time     time.Time // when the broker stored the command, by the broker's clock
 	msg      natsjs.Msg
+}
+
+// Message is the command itself.
+func (d Delivery) Message() Message {
+	return Message{Subject: d.Subject, Sequence: d.Sequence, Time: d.Time, Header: d.msg.Headers(), Body: d.msg.Data()}
 }
 
 // Ack tells the broker that the command is finished. Should that be lost, it is
@@ -178,7 +184,7 @@ func (c *Commands) Consume(ctx context.Context, handle func(Delivery)) error {
 		if err != nil {
 			return fmt.Errorf("consume %s: %w", WorkersConsumer, err)
 		}
-		handle(Delivery{Subject: msg.Subject(), Sequence: meta.Sequence.Stream, msg: msg})
+		handle(Delivery{Subject: msg.Subject(), Sequence: meta.Sequence.Stream, Time: meta.Timestamp, msg: msg})
 		wait = soon
 	}
 }

@@ -99,10 +99,16 @@ func (s *system) run(w *worker.Worker) (stop func()) {
 
 func (s *system) runWith(w *worker.Worker, limits worker.Limits) (stop func()) {
 	s.tb.Helper()
+	return s.runOf(w, s.commands, limits)
+}
+
+// runOf is run with deliveries of the test's own.
+func (s *system) runOf(w *worker.Worker, deliveries worker.Deliveries, limits worker.Limits) (stop func()) {
+	s.tb.Helper()
 	ctx, cancel := context.WithCancel(s.tb.Context())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- w.Run(ctx, s.commands, limits)
+		ended <- w.Run(ctx, deliveries, limits)
 	}()
 	stop = sync.OnceFunc(func() {
 		cancel()

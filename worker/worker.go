@@ -42,8 +42,9 @@ type Worker struct {
 	Policy  deployment.Policy                           // what may be changed, by whom, and how
 	Servers func(ctx context.Context) ([]string, error) // ids of the prediction servers that are live
 
-	locks locks         // one holder per deployment or model in this process
-	slots chan struct{} // one token for each command whose effects run; nil: any number
+	locks    locks // one holder per deployment or model in this process
+	standing standing
+	slots    chan struct{} // one token for each command whose effects run; nil: any number
 }
 
 // Actors know whose commands are carried out.
@@ -59,6 +60,8 @@ type Ledger interface {
 	Append(ctx context.Context, w jetstream.Write) (sequence uint64, appended bool, err error)
 	At(ctx context.Context, sequence uint64) (jetstream.Message, error)
 	Now(ctx context.Context) (time.Time, error)
+	// Epoch changes whenever the broker may have stopped.
+	Epoch() uint64
 	Past
 }
 
@@ -91,26 +94,34 @@ type Target interface {
 // hint that there is work) or there is none left. It returns the sequence of
 // the newest finished command. A *wait error says when to try again.
 func (w *Worker) Advance(ctx context.Context, who Address, sequence uint64) (watermark uint64, err error) {
-	return w.advance(ctx, ctx, who, sequence)
+	return w.advance(ctx, ctx, who, sequence, nil)
 }
 
-// advance is Advance that begins no other command once stopping has ended.
-func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence uint64) (watermark uint64, err error) {
+// delivered is the oldest command whose sequence is at least from, if sure.
+type delivered func(from uint64) (msg jetstream.Message, sure bool)
+
+// advance is Advance that begins no other command once stopping has ended, and
+// looks up only what deliveries do not tell; nil: they tell nothing.
+func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence uint64, known delivered) (watermark uint64, err error) {
 	unlock, err := w.locks.lock(ctx, who.Fence)
 	if err != nil {
 		return 0, err
 	}
 	defer unlock()
-	var rec record
+	epoch := w.Ledger.Epoch()
+	rec := w.standing.take(who.Fence, epoch)
 	defer func() { // what the last commit is about to show is shown when this returns
 		if unshown := rec.showing.wait(); err == nil {
 			err = unshown
+		}
+		if err == nil && rec.Sequence > 0 {
+			w.standing.put(who.Fence, epoch, rec)
 		}
 	}()
 	for {
 		// 2. Load: where the history of who stands. What it says is projected
 		// again if the process that wrote it did not come to that. After a commit
-		// of our own we know; should another worker write first, the fence tells.
+		// of our own we know; should another worker have written since, the fence tells.
 		if rec.Sequence == 0 {
 			if rec, err = w.load(ctx, who); err != nil {
 				return rec.Watermark, err
@@ -120,7 +131,7 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 			return rec.Watermark, nil
 		}
 		// 3. Turn: the oldest unfinished command goes first, whichever was delivered.
-		msg, err := w.next(ctx, who, rec.Watermark+1)
+		msg, err := w.next(ctx, who, rec.Watermark+1, known)
 		if err != nil || msg.Sequence == 0 {
 			return rec.Watermark, err
 		}
@@ -145,7 +156,12 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 // next is the oldest command of who whose sequence is at least from; its
 // Sequence is 0 when there is none. A subject that names nothing may look like a
 // wildcard to the broker: what only matches it is not of who.
-func (w *Worker) next(ctx context.Context, who Address, from uint64) (jetstream.Message, error) {
+func (w *Worker) next(ctx context.Context, who Address, from uint64, known delivered) (jetstream.Message, error) {
+	if known != nil {
+		if msg, sure := known(from); sure {
+			return msg, nil
+		}
+	}
 	for {
 		msg, err := w.Commands.Next(ctx, who.Filter, from)
 		if err != nil || msg.Sequence == 0 {
@@ -315,7 +331,7 @@ func (w *Worker) unfinishedBefore(ctx context.Context, who Address, sequence uin
 		return 0, err
 	}
 	for from := rec.Watermark + 1; ; from = newest + 1 {
-		msg, err := w.next(ctx, who, from)
+		msg, err := w.next(ctx, who, from, nil)
 		if err != nil || msg.Sequence == 0 || msg.Sequence >= sequence {
 			return newest, err
 		}
