@@ -8,8 +8,9 @@ import (
 // cost is what it takes the broker to store one message alone, and a group, at
 // least. More than the least is the load of the machine, which both have to bear.
 type cost struct {
-	one, many time.Duration
-	seen      int // messages alone
+	one   time.Duration
+	fixed time.Duration // of a group, beside what each of its members takes
+	seen  int           // messages alone
 }
 
 // alone notes how long one message took, divided by how many were on their way:
@@ -27,25 +28,28 @@ func (c *cost) alone(took time.Duration) {
 	}
 }
 
-func (c *cost) group(took time.Duration) {
-	if c.many == 0 || took < c.many {
-		c.many = took
+// member is what a message more takes in a group (jetstream.md section 10).
+const member = 40 * time.Microsecond
+
+// group notes how long a group of so many messages took.
+func (c *cost) group(took time.Duration, messages int) {
+	took = max(took-time.Duration(messages)*member, time.Microsecond)
+	if c.fixed == 0 || took < c.fixed {
+		c.fixed = took
 	}
 }
 
 // worth is how many messages have to wait for a group to be worth it: as many as
-// take longer alone. In a group each takes about 40 us more (jetstream.md section
-// 10). Where the broker does not wait for its disk, that is never. As long as
-// little is known, every message goes alone, to find out.
+// take longer alone. Where the broker does not wait for its disk, that is never. As
+// long as little is known, every message goes alone, to find out.
 func (c *cost) worth() int {
 	const (
 		fewest, never = 8, maxGroup + 1
 		known         = 32
 		guess         = 3 * time.Millisecond
-		member        = 40 * time.Microsecond
 	)
 	if c.seen < known || c.one <= member {
 		return never
 	}
-	return int(max(fewest, min(cmp.Or(c.many, guess)/(c.one-member), never)))
+	return int(max(fewest, min(cmp.Or(c.fixed, guess)/(c.one-member), never)))
 }

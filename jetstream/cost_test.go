@@ -29,7 +29,7 @@ func TestCostOfGroups(t *testing.T) {
 	if got := c.worth(); got < 8 || got > 30 {
 		t.Errorf("with fsync: a group from %d messages on, want about 14", got)
 	}
-	c.group(time.Millisecond)
+	c.group(time.Millisecond, 20)
 	if got := c.worth(); got != 8 {
 		t.Errorf("with fsync and fast groups: from %d messages on, want 8", got)
 	}

@@ -28,7 +28,6 @@ type committer struct {
 	alone    int  // messages on their way that are in no group
 	grouping bool // a group is on its way
 	groups   int  // so far
-	expect   int  // who was in the last group will soon be back: so many are worth waiting for
 	cost     cost
 }
 
@@ -66,7 +65,7 @@ const (
 	maxGroup      = 512     // messages
 	maxGroupBytes = 4 << 20 // of bodies
 	headerRoom    = 1 << 10 // bytes of the headers of a message, at most
-	probing       = 16      // of so many groups, one waits for a message that goes alone
+	probing       = 64      // of so many groups, one waits for a message that goes alone
 )
 
 // commit stores m, on its own or with others.
@@ -144,7 +143,7 @@ func (c *committer) dispatch() {
 		return
 	}
 	worth := c.cost.worth()
-	if len(c.queue) >= max(worth, c.expect) && !c.single {
+	if len(c.queue) >= worth && !c.single {
 		if c.groups++; c.groups%probing == 0 { // is one alone still as dear? The group goes once that is stored
 			c.letGo()
 			return
@@ -153,7 +152,6 @@ func (c *committer) dispatch() {
 		go c.sendGroup(c.cut())
 		return
 	}
-	c.expect -= (c.expect + 7) / 8 // they do not come back; what waits goes alone meanwhile
 	for len(c.queue) > 0 && c.alone < worth {
 		c.letGo()
 	}
@@ -202,9 +200,9 @@ func (c *committer) sendGroup(group []*waiting) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.grouping, c.expect = false, len(group)/2
+	c.grouping = false
 	if err == nil {
-		c.cost.group(took)
+		c.cost.group(took, len(group))
 	}
 	c.dispatch()
 }
