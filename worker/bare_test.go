@@ -32,6 +32,7 @@ import (
 type bareLoop struct {
 	*system
 	effect time.Duration
+	sizes  map[events.Outcome]int // bytes of the events
 	slots  chan struct{}
 
 	commands, events        natsjs.Stream
@@ -46,8 +47,8 @@ type bareLane struct {
 	revision uint64
 }
 
-// bareBody is as long as an event is.
-var bareBody = bytes.Repeat([]byte("x"), 1800)
+// bareBody is what events are made of.
+var bareBody = bytes.Repeat([]byte("x"), 1<<16)
 
 func (b *bareLoop) start() {
 	b.tb.Helper()
@@ -76,8 +77,8 @@ func (b *bareLoop) start() {
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
-			msg, err := messages.Next()
-			if errors.Is(err, natsjs.ErrNoHeartbeat) {
+			msg, err := messages.Next(natsjs.NextMaxWait(100 * time.Millisecond)) // as long as Commands.Consume waits
+			if errors.Is(err, nats.ErrTimeout) {
 				continue
 			}
 			if err != nil {
@@ -143,7 +144,7 @@ func (b *bareLoop) carryOut(ctx context.Context, msg natsjs.Msg) error {
 				return err
 			}
 		}
-		ack, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: jetstream.EventSubject("deployment", name, "replace", string(outcome)), Data: bareBody},
+		ack, err := b.js.PublishMsg(ctx, &nats.Msg{Subject: jetstream.EventSubject("deployment", name, "replace", string(outcome)), Data: bareBody[:b.sizes[outcome]]},
 			natsjs.WithExpectLastSequenceForSubject(last, fence))
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/jetstream"
 	"github.com/slipway-ml/slipway/jetstream/embedded"
 	"github.com/slipway-ml/slipway/worker"
@@ -31,6 +32,7 @@ type result struct {
 	rate     float64 // commands a second
 	cpu      float64 // us of processor time per command, of this process
 	p50, p99 time.Duration
+	sizes    map[events.Outcome]int // bytes of events, on average
 }
 
 // system is a broker of its own with as many deployments as the load has.
@@ -64,16 +66,36 @@ func (l load) product(tb testing.TB, grouped bool) result {
 		w.ShowAfter = 200 * time.Millisecond // as the product has it
 		s.runWith(w, worker.Limits{Concurrency: l.concurrency, Window: 16 * l.concurrency, AckWait: 30 * time.Second, Drain: time.Second, Reconcile: time.Hour})
 	}
-	return l.drive(s)
+	result := l.drive(s)
+	result.sizes = s.sizes()
+	return result
+}
+
+// sizes are how many bytes the events of replacements have, on average.
+func (s *system) sizes() map[events.Outcome]int {
+	s.tb.Helper()
+	sizes, number := map[events.Outcome]int{}, map[events.Outcome]int{}
+	if err := s.ledger.Events(s.tb.Context(), "slipway.events.deployment.*.replace.>", 1, func(m jetstream.Message) error {
+		outcome := events.Outcome(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
+		sizes[outcome] += len(m.Body)
+		number[outcome]++
+		return nil
+	}); err != nil {
+		s.tb.Fatal(err)
+	}
+	for outcome := range sizes {
+		sizes[outcome] /= number[outcome]
+	}
+	return sizes
 }
 
 // bare is the JetStream operations of a replacement and nothing else: no events
-// are read, checked or decided on.
-func (l load) bare(tb testing.TB) result {
+// are read, checked or decided on. They have the given sizes.
+func (l load) bare(tb testing.TB, sizes map[events.Outcome]int) result {
 	tb.Helper()
 	s := l.system(tb)
 	for range l.workers {
-		b := &bareLoop{system: s, effect: l.effect, slots: make(chan struct{}, l.concurrency)}
+		b := &bareLoop{system: s, effect: l.effect, sizes: sizes, slots: make(chan struct{}, l.concurrency)}
 		b.start()
 	}
 	return l.drive(s)
@@ -123,7 +145,7 @@ func (l load) drive(s *system) result {
 	rate := float64(l.commands) / time.Since(began).Seconds()
 	used := float64(cpu()-before) / 1e3 / float64(l.commands)
 	slices.Sort(took)
-	return result{rate, used, took[len(took)/2], took[len(took)*99/100]}
+	return result{rate: rate, cpu: used, p50: took[len(took)/2], p99: took[len(took)*99/100]}
 }
 
 // deployed has n deployments, d0 and so on, made by a worker.
@@ -163,7 +185,7 @@ func BenchmarkCeiling(b *testing.B) {
 			for b.Loop() {
 				for range ceilingRuns() {
 					product = append(product, l.product(b, true))
-					bare = append(bare, l.bare(b))
+					bare = append(bare, l.bare(b, product[len(product)-1].sizes))
 					if l.sync == "fsync" {
 						single = append(single, l.product(b, false))
 					}
