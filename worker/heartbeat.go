@@ -22,16 +22,28 @@ func (a *attempt) say(message string) {
 // with errCancelled once another command asks for the end of this one. A
 // renewal that is under way when stop is called is waited for, not cut off:
 // whether it was stored would not be known, and the next write would miss.
+//
+// It begins after a while: most commands are over by then.
 func (a *attempt) heartbeat(ctx context.Context) (_ context.Context, stop func()) {
 	running, cancel := context.WithCancelCause(ctx)
 	var watching sync.WaitGroup
-	watching.Go(func() { a.watchCancel(running, cancel) })
-	watching.Go(func() { a.keepClaim(running, context.WithoutCancel(ctx), cancel) })
+	watching.Add(1)
+	begin := time.AfterFunc(a.heartbeatAfter(), func() {
+		defer watching.Done()
+		watching.Go(func() { a.watchCancel(running, cancel) })
+		a.keepClaim(running, context.WithoutCancel(ctx), cancel)
+	})
 	return running, func() {
 		cancel(nil)
+		if begin.Stop() {
+			watching.Done()
+		}
 		watching.Wait()
 	}
 }
+
+// heartbeatAfter is well before the claim has to be renewed for the first time.
+func (a *attempt) heartbeatAfter() time.Duration { return min(a.Lease/12, 50*time.Millisecond) }
 
 // keepClaim renews the claim until ctx ends, and has the views show the command
 // once it takes longer than most do: what is over at once is not shown first.
@@ -41,7 +53,7 @@ func (a *attempt) keepClaim(ctx, writing context.Context, cancel context.CancelC
 	defer ticker.Stop()
 	var late <-chan time.Time
 	if a.ShowAfter > 0 {
-		late = time.After(a.ShowAfter)
+		late = time.After(a.ShowAfter - a.heartbeatAfter())
 	}
 	for {
 		select {
