@@ -24,7 +24,7 @@ const lagDelay = 50 * time.Millisecond
 
 // hintsKept is how many deliveries of unfinished commands a lane holds. More
 // would add nothing: a lane goes on until its deployment has no command left.
-const hintsKept = 16
+const hintsKept = 64
 
 // receive puts a delivery into its lane. It blocks while too many are held. Once
 // the run is to stop it gives the delivery back.
