@@ -171,6 +171,14 @@ func decodeAttributes(members map[string]json.RawMessage) (cloudevents.Event, er
 			return cloudevents.Event{}, fmt.Errorf("attribute %q: expected a name of letters and digits", name)
 		}
 	}
+	if e, ok := plainAttributes(members); ok {
+		return e, nil
+	}
+	return anyAttributes(members)
+}
+
+// anyAttributes has the SDK read the attributes.
+func anyAttributes(members map[string]json.RawMessage) (cloudevents.Event, error) {
 	text, err := json.Marshal(members)
 	if err != nil {
 		return cloudevents.Event{}, fmt.Errorf("body: expected a CloudEvent: %w", err)
