@@ -46,12 +46,41 @@ func (l load) system(tb testing.TB) *system {
 	if l.server == "separate" {
 		return newSystemAt(tb, separateServer(tb, options))
 	}
-	return newSystemIn(tb, options)
+	s := newSystemIn(tb, options)
+	if err := jetstream.Provision(tb.Context(), s.js, 1, 30*time.Second); err != nil { // tests have commands delivered again sooner
+		tb.Fatal(err)
+	}
+	return s
 }
 
 // product has workers replace models; grouped says whether their events may
 // travel together.
 func (l load) product(tb testing.TB, grouped bool) result {
+	tb.Helper()
+	s := l.prepared(tb, grouped)
+	l.start(s)
+	result := l.drive(s)
+	result.sizes = s.sizes()
+	return result
+}
+
+// queued is product with all commands published before the workers start, by
+// turns of the deployments.
+func (l load) queued(tb testing.TB, grouped bool) result {
+	tb.Helper()
+	s := l.prepared(tb, grouped)
+	for i := range l.commands {
+		s.publishAsync(replaceRequest(fmt.Sprint("d", i%l.deployments), fmt.Sprint("r", i), 1+i/l.deployments%2))
+		if i%256 == 255 {
+			<-s.js.PublishAsyncComplete()
+		}
+	}
+	<-s.js.PublishAsyncComplete()
+	return l.measure(s, func() { l.start(s) }, func(string) {})
+}
+
+// prepared is a system whose deployments are there.
+func (l load) prepared(tb testing.TB, grouped bool) *system {
 	tb.Helper()
 	s := l.system(tb)
 	s.deployed(l.deployments)
@@ -61,14 +90,16 @@ func (l load) product(tb testing.TB, grouped bool) result {
 	if l.effect > 0 {
 		s.target.apply = pause(l.effect)
 	}
+	return s
+}
+
+func (l load) start(s *system) {
+	s.tb.Helper()
 	for i := range l.workers {
 		w := s.worker(fmt.Sprint("w", i))
 		w.ShowAfter = 200 * time.Millisecond // as the product has it
 		s.runWith(w, worker.Limits{Concurrency: l.concurrency, Window: 16 * l.concurrency, AckWait: 30 * time.Second, Drain: time.Second, Reconcile: time.Hour})
 	}
-	result := l.drive(s)
-	result.sizes = s.sizes()
-	return result
 }
 
 // sizes are how many bytes the events of replacements have, on average.
@@ -105,8 +136,6 @@ func (l load) bare(tb testing.TB, sizes map[events.Outcome]int) result {
 // being published to its completed event.
 func (l load) drive(s *system) result {
 	s.tb.Helper()
-	ctx, cancel := context.WithTimeout(s.tb.Context(), 5*time.Minute)
-	defer cancel()
 	sent := make(map[string]time.Time, l.deployments)
 	took := make([]time.Duration, 0, l.commands)
 	published, models := 0, make(map[string]int, l.deployments)
@@ -118,34 +147,47 @@ func (l load) drive(s *system) result {
 			models[name]++
 		}
 	}
-	var began time.Time
-	var before int64
-	ready := func() {
-		began, before = time.Now(), cpu()
+	result := l.measure(s, func() {
 		for i := range l.deployments {
 			next(fmt.Sprint("d", i))
 		}
-	}
+	}, func(name string) {
+		took = append(took, time.Since(sent[name]))
+		next(name)
+	})
+	slices.Sort(took)
+	result.p50, result.p99 = took[len(took)/2], took[len(took)*99/100]
+	return result
+}
+
+// measure counts the completed events of a load, and calls completed for each,
+// from when begin is called until there are as many as commands.
+func (l load) measure(s *system, begin func(), completed func(name string)) result {
+	s.tb.Helper()
+	ctx, cancel := context.WithTimeout(s.tb.Context(), 5*time.Minute)
+	defer cancel()
 	stream, err := s.js.Stream(ctx, jetstream.EventsStream)
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	from := stream.CachedInfo().State.LastSeq + 1
-	err = s.ledger.Follow(ctx, "slipway.events.deployment.*.replace.completed", from, ready, func(m jetstream.Message) error {
-		name := strings.Split(m.Subject, ".")[3]
-		took = append(took, time.Since(sent[name]))
-		if next(name); len(took) == l.commands {
+	var began time.Time
+	var before int64
+	seen := 0
+	ready := func() {
+		began, before = time.Now(), cpu()
+		begin()
+	}
+	err = s.ledger.Follow(ctx, "slipway.events.deployment.*.replace.completed", stream.CachedInfo().State.LastSeq+1, ready, func(m jetstream.Message) error {
+		completed(strings.Split(m.Subject, ".")[3])
+		if seen++; seen == l.commands {
 			return errFound
 		}
 		return nil
 	})
 	if err != errFound { //nolint:errorlint // our own, returned bare
-		s.tb.Fatalf("%+v: after %d of %d commands: %v", l, len(took), l.commands, err)
+		s.tb.Fatalf("%+v: after %d of %d commands: %v", l, seen, l.commands, err)
 	}
-	rate := float64(l.commands) / time.Since(began).Seconds()
-	used := float64(cpu()-before) / 1e3 / float64(l.commands)
-	slices.Sort(took)
-	return result{rate: rate, cpu: used, p50: took[len(took)/2], p99: took[len(took)*99/100]}
+	return result{rate: float64(l.commands) / time.Since(began).Seconds(), cpu: float64(cpu()-before) / 1e3 / float64(l.commands)}
 }
 
 // deployed has n deployments, d0 and so on, made by a worker.
@@ -181,13 +223,14 @@ func BenchmarkCeiling(b *testing.B) {
 	for _, l := range ceilingLoads() {
 		name := fmt.Sprintf("%s/%s/workers=%d/concurrency=%d/deployments=%d/effect=%s", l.sync, l.server, l.workers, l.concurrency, l.deployments, l.effect)
 		b.Run(name, func(b *testing.B) {
-			var product, single, bare []result
+			var product, bare, grouped, single []result
 			for b.Loop() {
 				for range ceilingRuns() {
 					product = append(product, l.product(b, true))
 					bare = append(bare, l.bare(b, product[len(product)-1].sizes))
 					if l.sync == "fsync" {
-						single = append(single, l.product(b, false))
+						grouped = append(grouped, l.queued(b, true))
+						single = append(single, l.queued(b, false))
 					}
 				}
 			}
@@ -205,7 +248,10 @@ func BenchmarkCeiling(b *testing.B) {
 			}
 			ratio := fmt.Sprintf("%s product/bare %.2f", l.sync, p.rate/r.rate)
 			if l.sync == "fsync" {
-				g := p.rate / median(single).rate
+				many, one := median(grouped), median(single)
+				g := many.rate / one.rate
+				b.ReportMetric(many.rate, "queued/s")
+				b.ReportMetric(many.cpu, "queued-cpu-us/command")
 				b.ReportMetric(g, "grouped/single")
 				ratio += fmt.Sprintf(" grouped/single %.2f", g)
 			}
@@ -224,7 +270,7 @@ func BenchmarkCeiling(b *testing.B) {
 
 // headline is the load whose ratios are printed last.
 func (l load) headline() bool {
-	return l.server == "embedded" && l.workers == 1 && l.deployments == 256 && l.effect == 0
+	return l.server == "embedded" && l.workers == 1 && l.deployments == 500 && l.effect == 0
 }
 
 // ceilingRuns is of how many runs the median is taken.
@@ -242,7 +288,7 @@ func ceilingLoads() (loads []load) {
 			commands = 8000
 		}
 		for _, sync := range []string{"lazy", "fsync"} {
-			loads = append(loads, load{sync, "embedded", 1, 256, 256, commands, 0})
+			loads = append(loads, load{sync, "embedded", 1, 512, 500, commands, 0})
 		}
 		return loads
 	}
@@ -250,7 +296,7 @@ func ceilingLoads() (loads []load) {
 		for _, server := range []string{"embedded", "separate"} {
 			for _, workers := range []int{1, 4} {
 				for _, deployments := range []int{1, 8, 64, 256, 500} {
-					loads = append(loads, load{sync, server, workers, 256, deployments, min(4000, 200*deployments), 0})
+					loads = append(loads, load{sync, server, workers, 512 / workers, deployments, min(4000, 200*deployments), 0})
 				}
 				for _, concurrency := range []int{16, 32} {
 					loads = append(loads, load{sync, server, workers, concurrency / workers, 500, 2000, 20 * time.Millisecond})
