@@ -228,7 +228,7 @@ func BenchmarkCeiling(b *testing.B) {
 				for range ceilingRuns() {
 					product = append(product, l.product(b, true))
 					bare = append(bare, l.bare(b, product[len(product)-1].sizes))
-					if l.sync == "fsync" {
+					if l.groups() {
 						grouped = append(grouped, l.queued(b, true))
 						single = append(single, l.queued(b, false))
 					}
@@ -247,7 +247,7 @@ func BenchmarkCeiling(b *testing.B) {
 				b.ReportMetric(p.rate/ideal, "product/ideal")
 			}
 			ratio := fmt.Sprintf("%s product/bare %.2f", l.sync, p.rate/r.rate)
-			if l.sync == "fsync" {
+			if l.groups() {
 				many, one := median(grouped), median(single)
 				g := many.rate / one.rate
 				b.ReportMetric(many.rate, "queued/s")
@@ -266,6 +266,11 @@ func BenchmarkCeiling(b *testing.B) {
 			fmt.Println(ratios[sync])
 		}
 	})
+}
+
+// groups says whether it is measured what groups are good for.
+func (l load) groups() bool {
+	return l.sync == "fsync" && l.server == "embedded" && l.workers == 1 && l.effect == 0
 }
 
 // headline is the load whose ratios are printed last.
