@@ -31,6 +31,7 @@ type attempt struct {
 	raw        *Raw
 	first      *done        // the same command, carried out before
 	cancel     *CancelledBy // the command that cancels this one
+	working    bool         // has one of the slots
 
 	after record // where the history stands once the outcome is projected
 
@@ -167,38 +168,6 @@ func (a *attempt) facts(ctx context.Context, asked handlers.Asked) (facts deploy
 	return facts, err
 }
 
-// begin waits until this process may carry out one more command, and claims it.
-func (a *attempt) begin(ctx, stopping context.Context, decision deployment.Decision) error {
-	select {
-	case a.slots <- struct{}{}:
-	default:
-		if a.slots == nil {
-			break
-		}
-		select {
-		case a.slots <- struct{}{}:
-		case <-stopping.Done():
-			return stopping.Err()
-		}
-		if err := a.notCancelledInQueue(ctx); err != nil { // it has waited
-			a.end()
-			return err
-		}
-	}
-	err := a.claim(ctx, decision)
-	if err != nil {
-		a.end()
-	}
-	return err
-}
-
-// end lets another command begin.
-func (a *attempt) end() {
-	if a.slots != nil {
-		<-a.slots
-	}
-}
-
 // claim publishes `started`: from now on this try holds the deployment, and the
 // event's sequence is the fencing token of its effects.
 func (a *attempt) claim(ctx context.Context, decision deployment.Decision) error {
@@ -240,9 +209,12 @@ func (a *attempt) run(ctx context.Context, asked handlers.Asked, facts deploymen
 	ctx, cancel := context.WithDeadlineCause(ctx, a.deadline, errDeadline)
 	defer cancel()
 	err = a.guard(func() (err error) {
-		decision, err = a.carry(ctx, asked, facts, decision)
+		if err = a.takeSlot(ctx); err == nil {
+			decision, err = a.carry(ctx, asked, facts, decision)
+		}
 		return err
 	})
+	a.freeSlot()
 	switch cause := context.Cause(ctx); {
 	case err == nil:
 	case errors.Is(cause, errSuperseded) || errors.Is(cause, errCancelled):
@@ -296,10 +268,14 @@ func (a *attempt) carry(ctx context.Context, asked handlers.Asked, facts deploym
 			return decision, err
 		}
 		decision, err = asked.Decide(a.rec.Subject, facts, a.command())
+		a.freeSlot() // for as long as the verdict is being written
 		if err := a.validated(ctx, decision); err != nil {
 			return decision, err
 		}
 		if err != nil {
+			return decision, err
+		}
+		if err := a.takeSlot(ctx); err != nil {
 			return decision, err
 		}
 	}

@@ -44,7 +44,8 @@ type Worker struct {
 
 	locks    locks // one holder per deployment or model in this process
 	standing standing
-	slots    chan struct{} // one token for each command whose effects run; nil: any number
+	claims   chan struct{} // one token for each command that is claimed; nil: any number
+	slots    chan struct{} // one token for each command that is worked for; nil: any number
 }
 
 // Actors know whose commands are carried out.
