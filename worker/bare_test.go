@@ -38,8 +38,12 @@ type bareLoop struct {
 	commands, events        natsjs.Stream
 	deployments, operations natsjs.KeyValue
 
+	lanes *bareLanes // of all workers
+}
+
+type bareLanes struct {
 	mu    sync.Mutex
-	lanes map[string]*bareLane
+	named map[string]*bareLane
 }
 
 type bareLane struct {
@@ -73,7 +77,6 @@ func (b *bareLoop) start() {
 	if err != nil {
 		b.tb.Fatal(err)
 	}
-	b.lanes = make(map[string]*bareLane)
 	var running sync.WaitGroup
 	running.Go(func() {
 		for {
@@ -97,15 +100,13 @@ func (b *bareLoop) start() {
 	})
 }
 
-func (b *bareLoop) lane(name string) *bareLane {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	l := b.lanes[name]
-	if l == nil {
-		l = &bareLane{}
-		b.lanes[name] = l
+func (l *bareLanes) lane(name string) *bareLane {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.named[name] == nil {
+		l.named[name] = &bareLane{}
 	}
-	return l
+	return l.named[name]
 }
 
 func (b *bareLoop) carryOut(ctx context.Context, msg natsjs.Msg) error {
@@ -114,7 +115,7 @@ func (b *bareLoop) carryOut(ctx context.Context, msg natsjs.Msg) error {
 	if err != nil {
 		return err
 	}
-	l := b.lane(name)
+	l := b.lanes.lane(name)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	b.slots <- struct{}{}

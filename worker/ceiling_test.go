@@ -125,8 +125,9 @@ func (s *system) sizes() map[events.Outcome]int {
 func (l load) bare(tb testing.TB, sizes map[events.Outcome]int) result {
 	tb.Helper()
 	s := l.system(tb)
+	lanes := &bareLanes{named: make(map[string]*bareLane)}
 	for range l.workers {
-		b := &bareLoop{system: s, effect: l.effect, sizes: sizes, slots: make(chan struct{}, l.concurrency)}
+		b := &bareLoop{system: s, effect: l.effect, sizes: sizes, lanes: lanes, slots: make(chan struct{}, l.concurrency)}
 		b.start()
 	}
 	return l.drive(s)
