@@ -66,6 +66,7 @@ const (
 	maxGroupBytes = 4 << 20 // of bodies
 	headerRoom    = 1 << 10 // bytes of the headers of a message, at most
 	probing       = 64      // of so many groups, one waits for a message that goes alone
+	maxAlone      = 4       // messages on their way, where groups are possible: the broker stores one after the other anyway
 )
 
 // commit stores m, on its own or with others.
@@ -104,7 +105,7 @@ func (c *committer) commit(ctx context.Context, m guarded) verdict {
 func (c *committer) enter(m guarded) (place *waiting, beside int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.grouping && len(c.queue) == 0 && c.alone < c.cost.worth() {
+	if !c.grouping && len(c.queue) == 0 && c.alone < c.most(c.cost.worth()) {
 		c.alone++
 		return nil, c.alone
 	}
@@ -152,9 +153,18 @@ func (c *committer) dispatch() {
 		go c.sendGroup(c.cut())
 		return
 	}
-	for len(c.queue) > 0 && c.alone < worth {
+	for len(c.queue) > 0 && c.alone < c.most(worth) {
 		c.letGo()
 	}
+}
+
+// most is how many messages may be on their way alone, if a group is worth it
+// from so many on. More would keep the queue from ever being as long.
+func (c *committer) most(worth int) int {
+	if worth > maxGroup || c.single {
+		return worth
+	}
+	return maxAlone
 }
 
 // letGo has the first of the queue go alone.
