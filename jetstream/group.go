@@ -66,7 +66,8 @@ const (
 	maxGroupBytes = 4 << 20 // of bodies
 	headerRoom    = 1 << 10 // bytes of the headers of a message, at most
 	probing       = 64      // of so many groups, one waits for a message that goes alone
-	maxAlone      = 4       // messages on their way, where groups are possible: the broker stores one after the other anyway
+	maxAlone      = 4       // messages on their way, where groups are clearly worth it: the broker stores one after the other anyway
+	clearly       = 32      // messages, from which on they are then
 )
 
 // commit stores m, on its own or with others.
@@ -161,10 +162,10 @@ func (c *committer) dispatch() {
 // most is how many messages may be on their way alone, if a group is worth it
 // from so many on. More would keep the queue from ever being as long.
 func (c *committer) most(worth int) int {
-	if worth > maxGroup || c.single {
-		return worth
+	if worth <= clearly && !c.single {
+		return maxAlone
 	}
-	return maxAlone
+	return worth
 }
 
 // letGo has the first of the queue go alone.
