@@ -213,4 +213,3 @@ func (s *system) withoutBatches() {
 		s.tb.Fatal(err)
 	}
 }
-
