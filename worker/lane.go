@@ -22,9 +22,11 @@ type lane struct {
 // lagDelay is how long a command waits for a replica to show it.
 const lagDelay = 50 * time.Millisecond
 
-// hintsKept is how many deliveries of unfinished commands a lane holds. More
-// would add nothing: a lane goes on until its deployment has no command left.
-const hintsKept = 64
+// hintsKept is how many deliveries of unfinished commands a lane holds. It goes on
+// until its deployment has no command left, whatever it holds. Limits.Window is
+// as many for each command that is worked for: as long as fewer deployments than
+// that are slow, what waits behind them keeps no delivery from any other one.
+const hintsKept = 16
 
 // receive puts a delivery into its lane. It blocks while too many are held. Once
 // the run is to stop it gives the delivery back.

@@ -2,6 +2,7 @@ package worker_test
 
 import (
 	"context"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -61,5 +62,36 @@ func TestSlots(t *testing.T) {
 	}
 	if most.Load() != 1 {
 		t.Errorf("worked for %d commands at a time, want 1", most.Load())
+	}
+}
+
+// What waits behind slow deployments keeps no delivery from another one, as long
+// as they leave a slot.
+func TestSlowDeploymentsStallNobodyElse(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	const slots, behind = 4, 40
+	for i := range slots - 1 {
+		name := fmt.Sprint("slow-", i)
+		s.publish(deployRequest(name, name, 1))
+		for j := range behind {
+			s.publish(replaceRequest(name, fmt.Sprint(name, "-", j), 1+j%2))
+		}
+	}
+	applying := make(chan struct{}, slots)
+	s.target.apply = func(ctx context.Context, name deployment.Name, _ deployment.ModelRef, _ uint64) error {
+		if name != "fast" {
+			applying <- struct{}{}
+			<-ctx.Done()
+		}
+		return ctx.Err()
+	}
+	s.runWith(s.worker("w1"), worker.Limits{Concurrency: slots, Window: 16 * slots, AckWait: 30 * time.Second, Drain: time.Millisecond, Reconcile: time.Hour})
+	for range slots - 1 {
+		<-applying
+	}
+	fast := s.publish(deployRequest("fast", "fast", 1)) // after the sweep at the start
+	if got := s.outcomeOf(fast); got.Outcome != events.Completed {
+		t.Errorf("got %s %+v, want completed", got.Outcome, got.Failure)
 	}
 }
