@@ -31,7 +31,6 @@ type attempt struct {
 	raw        *Raw
 	first      *done        // the same command, carried out before
 	cancel     *CancelledBy // the command that cancels this one
-	working    bool         // has one of the slots
 
 	after record // where the history stands once the outcome is projected
 
@@ -201,20 +200,21 @@ func (a *attempt) counted() int { return a.number - a.handedOver }
 // decides again with what they say, publishes the verdict, writes the contract if
 // it is to be, and carries out the effects, all while the heartbeat keeps the claim. A panic counts as a try that failed.
 func (a *attempt) run(ctx context.Context, asked handlers.Asked, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
+	ctx, stop := a.heartbeat(ctx)
+	defer stop()
+	if err := a.takeSlot(ctx); err != nil {
+		return decision, err
+	}
+	defer a.freeSlot()
 	if err := a.setDeadline(ctx); err != nil {
 		return decision, err
 	}
-	ctx, stop := a.heartbeat(ctx)
-	defer stop()
 	ctx, cancel := context.WithDeadlineCause(ctx, a.deadline, errDeadline)
 	defer cancel()
 	err = a.guard(func() (err error) {
-		if err = a.takeSlot(ctx); err == nil {
-			decision, err = a.carry(ctx, asked, facts, decision)
-		}
+		decision, err = a.carry(ctx, asked, facts, decision)
 		return err
 	})
-	a.freeSlot()
 	switch cause := context.Cause(ctx); {
 	case err == nil:
 	case errors.Is(cause, errSuperseded) || errors.Is(cause, errCancelled):
@@ -268,14 +268,10 @@ func (a *attempt) carry(ctx context.Context, asked handlers.Asked, facts deploym
 			return decision, err
 		}
 		decision, err = asked.Decide(a.rec.Subject, facts, a.command())
-		a.freeSlot() // for as long as the verdict is being written
 		if err := a.validated(ctx, decision); err != nil {
 			return decision, err
 		}
 		if err != nil {
-			return decision, err
-		}
-		if err := a.takeSlot(ctx); err != nil {
 			return decision, err
 		}
 	}

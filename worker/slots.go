@@ -42,15 +42,14 @@ func (a *attempt) end() {
 	}
 }
 
-// takeSlot waits until this process may work for one more command, outside of
-// the ledger: read contracts, look at models, carry out effects.
+// takeSlot waits until this process may work for one more command. Its deadline
+// does not count yet.
 func (a *attempt) takeSlot(ctx context.Context) error {
 	if a.slots == nil {
 		return nil
 	}
 	select {
 	case a.slots <- struct{}{}:
-		a.working = true
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
@@ -59,8 +58,7 @@ func (a *attempt) takeSlot(ctx context.Context) error {
 
 // freeSlot lets this process work for another command.
 func (a *attempt) freeSlot() {
-	if a.working {
-		a.working = false
+	if a.slots != nil {
 		<-a.slots
 	}
 }
