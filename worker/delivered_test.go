@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
 	"github.com/slipway-ml/slipway/jetstream"
@@ -91,21 +89,7 @@ func TestOrderWhateverIsDelivered(t *testing.T) {
 	w.MaxAttempts = 100
 	s.runOf(w, deliveries, worker.Limits{Concurrency: 256, Window: 1024, AckWait: ackWait, Drain: time.Second, Reconcile: time.Hour})
 	publish(commands/2, commands)
-	for _, sequences := range want {
-		s.outcomeOf(sequences[len(sequences)-1])
-	}
-	got := map[string][]uint64{}
-	for _, e := range s.history() {
-		if e.Outcome.Terminal() {
-			got[e.Subject] = append(got[e.Subject], e.Command.Sequence)
-			if e.Outcome != events.Completed {
-				t.Errorf("command %d: got %s %+v", e.Command.Sequence, e.Outcome, e.Failure)
-			}
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("order of outcomes (-published +ended):\n%s", diff)
-	}
+	s.completedInOrder(want)
 }
 
 // A command that was delivered to another worker, which waits for the end of the

@@ -190,6 +190,13 @@ func TestOrder(t *testing.T) {
 	for i := range 3 {
 		s.run(s.worker(fmt.Sprint("w", i)))
 	}
+	s.completedInOrder(want)
+}
+
+// completedInOrder waits until the commands of each deployment have completed,
+// and expects their outcomes in the order of the commands.
+func (s *system) completedInOrder(want map[string][]uint64) {
+	s.tb.Helper()
 	for _, sequences := range want {
 		s.outcomeOf(sequences[len(sequences)-1])
 	}
@@ -198,12 +205,12 @@ func TestOrder(t *testing.T) {
 		if e.Outcome.Terminal() {
 			got[e.Subject] = append(got[e.Subject], e.Command.Sequence)
 			if e.Outcome != events.Completed {
-				t.Errorf("command %d: got %s %+v", e.Command.Sequence, e.Outcome, e.Failure)
+				s.tb.Errorf("command %d: got %s %+v", e.Command.Sequence, e.Outcome, e.Failure)
 			}
 		}
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("order of outcomes (-published +ended):\n%s", diff)
+		s.tb.Errorf("order of outcomes (-published +ended):\n%s", diff)
 	}
 }
 
