@@ -113,7 +113,7 @@ func ceilingLoads() (loads []load) {
 			commands = 8000
 		}
 		for _, sync := range []string{"lazy", "fsync"} {
-			loads = append(loads, load{sync, "embedded", 1, 512, 500, commands, 0})
+			loads = append(loads, load{sync, "embedded", 1, 256, 500, commands, 0})
 		}
 		return loads
 	}
@@ -121,7 +121,7 @@ func ceilingLoads() (loads []load) {
 		for _, server := range []string{"embedded", "separate"} {
 			for _, workers := range []int{1, 4} {
 				for _, deployments := range []int{1, 8, 64, 256, 500} {
-					loads = append(loads, load{sync, server, workers, 512 / workers, deployments, min(4000, 200*deployments), 0})
+					loads = append(loads, load{sync, server, workers, 256 / workers, deployments, min(4000, 200*deployments), 0})
 				}
 				for _, concurrency := range []int{16, 32} {
 					loads = append(loads, load{sync, server, workers, concurrency / workers, 500, 2000, 20 * time.Millisecond})

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -212,4 +213,11 @@ func (s *system) withoutBatches() {
 	if _, err := s.js.UpdateStream(s.tb.Context(), config); err != nil {
 		s.tb.Fatal(err)
 	}
+}
+
+// cpu is the processor time that this process has taken, in nanoseconds.
+func cpu() int64 {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return u.Utime.Nano() + u.Stime.Nano()
 }
