@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,6 +84,37 @@ func (f Fact) Encode() (Header, []byte, error) {
 		return nil, nil, fmt.Errorf("event %s: data: %w", f.ID, err)
 	}
 	return Header{"Content-Type": {ContentType}}, body, nil
+}
+
+// ReadFact reads the type and the data of a fact, as Decode and json.Unmarshal do.
+// What Encode has written it reads in one go, in half the time: a worker reads the
+// newest fact about a deployment before it goes on after another worker, and
+// whoever replays reads them all.
+func ReadFact[T any](header Header, body []byte) (typ Type, data T, err error) {
+	var own struct {
+		SpecVersion string `json:"specversion"`
+		Source      string `json:"source"`
+		Type        string `json:"type"`
+		Data        *T     `json:"data"`
+	}
+	if slices.Equal(header["Content-Type"], []string{ContentType}) {
+		err := json.Unmarshal(body, &own)
+		if err == nil && own.SpecVersion == cloudevents.CloudEventsVersionV1 && own.Source == Source && own.Data != nil {
+			typ, err = ParseType(own.Type)
+			return typ, *own.Data, err
+		}
+	}
+	e, err := Decode(header, body)
+	if err != nil {
+		return typ, data, err
+	}
+	if typ, err = ParseType(e.Type()); err != nil {
+		return typ, data, err
+	}
+	if err := json.Unmarshal(e.Data(), &data); err != nil {
+		return typ, data, fmt.Errorf("data: %w", err)
+	}
+	return typ, data, nil
 }
 
 // envelope is the JSON of a fact, its members in the order in which the SDK

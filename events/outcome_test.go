@@ -62,6 +62,61 @@ func TestFactEvent(t *testing.T) {
 	}
 }
 
+// A fact is read in one go as it is read in two, from whatever has written it.
+func TestReadFactIsDecode(t *testing.T) {
+	t.Parallel()
+	own, body, err := fact().Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := events.Decode(own, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	binary, bare, err := events.EncodeBinary(e)
+	if err != nil {
+		t.Fatal(err)
+	}
+	replaced := func(old, by string) []byte { return []byte(strings.Replace(string(body), old, by, 1)) }
+	for name, m := range map[string]struct {
+		header events.Header
+		body   []byte
+	}{
+		"own":                {own, body},
+		"of another header":  {events.Header{"content-type": {"application/cloudevents+json"}}, body},
+		"without a header":   {nil, body},
+		"binary":             {binary, bare},
+		"of another source":  {own, replaced(events.Source, "/elsewhere")},
+		"of another version": {own, replaced(`"1.0"`, `"0.3"`)},
+		"of no known type":   {own, replaced("dev.slipway.", "com.example.")},
+		"without data":       {own, replaced(`"data":{"changed":true,"label":"<Churn>"},`, "")},
+		"with null":          {own, replaced(`{"changed":true,"label":"<Churn>"}`, "null")},
+		"with other data":    {own, replaced(`{"changed":true,"label":"<Churn>"}`, `"x"`)},
+		"cut off":            {own, body[:len(body)/2]},
+		"empty":              {own, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var want map[string]any
+			var typ events.Type
+			e, failed := events.Decode(m.header, m.body)
+			if failed == nil {
+				typ, failed = events.ParseType(e.Type())
+			}
+			if failed == nil {
+				failed = json.Unmarshal(e.Data(), &want)
+			}
+			read, got, err := events.ReadFact[map[string]any](m.header, m.body)
+			if (err != nil) != (failed != nil) || err != nil && !strings.HasSuffix(err.Error(), failed.Error()) {
+				t.Fatalf("got error %v, want %v", err, failed)
+			}
+			if failed == nil && (read != typ || !cmp.Equal(want, got)) {
+				t.Errorf("got %s %v, want %s %v", read, got, typ, want)
+			}
+		})
+	}
+}
+
 // What is written without the SDK is what the SDK writes, member by member.
 func TestFactEncodeIsItsEvent(t *testing.T) {
 	t.Parallel()

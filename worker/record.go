@@ -2,7 +2,6 @@ package worker
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -121,7 +120,7 @@ type Retry struct {
 type record struct {
 	Who      Address
 	Sequence uint64    // of that event; 0: there is none
-	Time     time.Time // by the broker's clock
+	Time     time.Time // of that event, by the broker's clock; just before it was stored, by our own, if this process has just stored it
 	Subject  deployment.Subject
 	Outcome  events.Outcome
 	Data     Data
@@ -154,15 +153,8 @@ func readRecord(who Address, m jetstream.Message) (record, error) {
 
 // ReadEvent reads an event of the ledger.
 func ReadEvent(m jetstream.Message) (typ events.Type, data Data, err error) {
-	e, err := events.Decode(m.Header, m.Body)
-	if err != nil {
+	if typ, data, err = events.ReadFact[Data](m.Header, m.Body); err != nil {
 		return typ, data, fmt.Errorf("read event %d on %s: %w", m.Sequence, m.Subject, err)
-	}
-	if typ, err = events.ParseType(e.Type()); err != nil {
-		return typ, data, fmt.Errorf("read event %d on %s: %w", m.Sequence, m.Subject, err)
-	}
-	if err := json.Unmarshal(e.Data(), &data); err != nil {
-		return typ, data, fmt.Errorf("read event %d on %s: data: %w", m.Sequence, m.Subject, err)
 	}
 	return typ, data, nil
 }
