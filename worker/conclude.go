@@ -201,12 +201,13 @@ func (a *attempt) commit(ctx context.Context, outcome events.Outcome, after depl
 	if err := a.rec.showing.insist(ctx); err != nil { // first the outcome before this one
 		return err
 	}
+	began := time.Now()
 	sequence, err := a.publish(ctx, outcome, data)
 	if err != nil {
 		return err
 	}
 	a.logOutcome(ctx, outcome, data)
-	a.after = record{Who: a.rec.Who, Sequence: sequence, Subject: after, Outcome: outcome, Data: data, Thread: data.Ledger}
+	a.after = record{Who: a.rec.Who, Sequence: sequence, Time: began, Subject: after, Outcome: outcome, Data: data, Thread: data.Ledger}
 	a.after.showing = show(ctx, a.Views, a.view(outcome, sequence, data))
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -134,5 +136,48 @@ func TestCommandThatWasDeliveredElsewhere(t *testing.T) {
 	goOn <- struct{}{}
 	if got := s.outcomeOf(second); got.Outcome != events.Completed {
 		t.Errorf("got %s %+v, want completed", got.Outcome, got.Failure)
+	}
+}
+
+// followedLedger calls completed after each completed event is stored.
+type followedLedger struct {
+	worker.Ledger
+	completed func()
+}
+
+func (l followedLedger) Append(ctx context.Context, w jetstream.Write) (uint64, bool, error) {
+	sequence, appended, err := l.Ledger.Append(ctx, w)
+	if strings.HasSuffix(w.Subject, "."+string(events.Completed)) {
+		l.completed()
+	}
+	return sequence, appended, err
+}
+
+// A command that is stored after the outcome of the one before it, and was
+// delivered to another worker, is left to that one; and taken up later, if it does
+// nothing.
+func TestCommandThatIsLeftToAnotherWorker(t *testing.T) {
+	t.Parallel()
+	s := newSystem(t)
+	w := s.worker("w1")
+	var second uint64
+	w.Ledger = followedLedger{w.Ledger, sync.OnceFunc(func() { second = s.publish(replaceRequest("churn", "c2", 2)) })}
+	first := s.publish(deployRequest("churn", "c1", 1))
+	deliveries := lossy{Commands: s.commands, lost: func(sequence uint64) bool { return sequence > first }}
+	s.runOf(w, deliveries, worker.Limits{Concurrency: 4, Window: 64, AckWait: time.Minute, Drain: time.Second, Reconcile: time.Hour})
+	if got := s.outcomeOf(first + 1); got.Outcome != events.Completed {
+		t.Fatalf("got %s %+v, want completed", got.Outcome, got.Failure)
+	}
+	command, err := s.commands.Next(t.Context(), jetstream.CommandSubject("deployment", "churn", "replace"), second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	started, err := s.ledger.Last(t.Context(), jetstream.EventSubject("deployment", "churn", "replace", string(events.Started)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const left = 100 * time.Millisecond
+	if after := started.Time.Sub(command.Time); command.Sequence != second || after < left {
+		t.Errorf("begun %s after it was stored, want it to be left to the other worker for %s", after, left)
 	}
 }

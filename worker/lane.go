@@ -15,8 +15,9 @@ type lane struct {
 	hints  []jetstream.Delivery
 	known  int    // so many hints were there when it was advanced
 	newest uint64 // sequence of the newest delivery, also of one that is not held
-	look   bool   // whether there are more commands than were delivered; false: a look later may do
-	ahead  bool   // it has ended without that look
+	look   uint64 // commands up to this sequence are taken even if they were not delivered here
+	later  uint64 // up to which sequence such commands are to be looked for later; 0: none
+	began  time.Time
 }
 
 // lagDelay is how long a command waits for a replica to show it.
@@ -45,13 +46,17 @@ func (r *run) receive(d jetstream.Delivery) {
 	epoch := r.Ledger.Epoch()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.seen.add(d.Sequence, epoch)
+	if r.seen.add(d.Sequence, epoch) {
+		r.standing.clear()
+	}
 	l := r.lanes[who.Fence]
 	switch {
 	case d.Sequence <= r.finished[who.Fence]: // the broker does not know yet
 		r.settle(d, d.Ack())
 	case l == nil:
-		delete(r.unlooked, who.Fence)
+		if r.unlooked[who.Fence].up == everything {
+			delete(r.unlooked, who.Fence)
+		}
 		r.begin(&lane{who: who, hints: []jetstream.Delivery{d}, newest: d.Sequence})
 	case len(l.hints) < hintsKept:
 		l.hints, l.newest = append(l.hints, d), max(l.newest, d.Sequence)
@@ -64,7 +69,7 @@ func (r *run) receive(d jetstream.Delivery) {
 
 // begin starts a lane. The caller holds the lock.
 func (r *run) begin(l *lane) {
-	r.lanes[l.who.Fence] = l
+	r.lanes[l.who.Fence], l.began = l, time.Now()
 	r.running.Go(func() { r.drive(l) })
 }
 
@@ -73,15 +78,21 @@ func (r *run) giveBack(who Address, sequence uint64) {
 	r.returned[who.Fence] = max(sequence, r.returned[who.Fence])
 }
 
+// everything is all commands, as sequences go.
+const everything = math.MaxUint64
+
 // wake starts a lane that no delivery has started, and says whether it did. It
-// looks for commands at once: none of them may ever be delivered here.
-func (r *run) wake(who Address) bool {
+// looks for commands up to the sequence look: none of them may ever be delivered here.
+func (r *run) wake(who Address, look uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.lanes[who.Fence] != nil {
+	if l := r.lanes[who.Fence]; l != nil {
+		if look < everything { // somebody answers for that command
+			l.look = max(l.look, look)
+		}
 		return false
 	}
-	r.begin(&lane{who: who, look: true})
+	r.begin(&lane{who: who, look: look})
 	return true
 }
 
@@ -97,7 +108,7 @@ func (r *run) wakeAfter(who Address, err error) {
 		defer timer.Stop()
 		select {
 		case <-timer.C:
-			r.wake(who)
+			r.wake(who, everything)
 		case <-r.stopping.Done():
 		}
 	})
@@ -106,13 +117,12 @@ func (r *run) wakeAfter(who Address, err error) {
 // drive advances a lane until there is nothing left to do.
 func (r *run) drive(l *lane) {
 	var before uint64
-	delivered := func(from uint64) (jetstream.Message, bool) { return r.delivered(l, from) }
 	for first := true; ; first = false {
 		r.busy <- struct{}{}
 		r.mu.Lock()
 		l.known = len(l.hints)
 		r.mu.Unlock()
-		watermark, err := r.advance(r.ctx, r.stopping, l.who, math.MaxUint64, delivered)
+		watermark, err := r.advance(r.ctx, r.stopping, l.who, everything, told{r, l})
 		<-r.busy
 		if err == nil && !first && watermark == before { // delivered, but a replica that lags does not show it yet
 			err = &wait{why: "a replica lags", delay: lagDelay}
@@ -161,8 +171,14 @@ func (r *run) sort(l *lane, watermark uint64, err error) (settled []jetstream.De
 		return settled, true
 	}
 	delete(r.lanes, l.who.Fence)
-	if err == nil && l.ahead {
-		r.unlooked[l.who.Fence] = unlooked{l.who, time.Now()}
+	r.pace += (time.Since(l.began) - r.pace) / 32
+	if l.later > 0 {
+		u, ok := r.unlooked[l.who.Fence]
+		if !ok { // else no later than it was to be
+			u = unlooked{who: l.who, due: time.Now().Add(max(lookAfter, min(4*r.pace, lookLatest)))}
+		}
+		u.up = max(u.up, l.later)
+		r.unlooked[l.who.Fence] = u
 	}
 	return settled, false
 }

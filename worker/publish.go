@@ -41,11 +41,7 @@ func (a *attempt) publish(ctx context.Context, outcome events.Outcome, data Data
 // ownLast is the sequence of the newest event if this try has published it and
 // the claim still holds; else 0.
 func (a *attempt) ownLast(ctx context.Context) (uint64, error) {
-	last, err := a.Ledger.Last(ctx, a.rec.Who.Fence)
-	if err != nil {
-		return 0, err
-	}
-	rec, err := readRecord(a.rec.Who, last)
+	rec, err := a.newest(ctx, a.rec.Who)
 	if err != nil {
 		return 0, err
 	}

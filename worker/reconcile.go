@@ -90,11 +90,7 @@ func (r *run) mend(ctx context.Context, who Address, mended *Mended) error {
 		return nil
 	}
 	defer unlock()
-	last, err := r.Ledger.Last(ctx, who.Fence)
-	if err != nil {
-		return err
-	}
-	rec, err := readRecord(who, last)
+	rec, err := r.newest(ctx, who)
 	if err != nil {
 		return err
 	}
@@ -114,7 +110,7 @@ func (r *run) mend(ctx context.Context, who Address, mended *Mended) error {
 		if err := r.mayTake(ctx, rec); err != nil && !errors.As(err, &due) {
 			return err
 		}
-		if due == nil && r.wake(who) {
+		if due == nil && r.wake(who, everything) {
 			mended.Commands++
 		}
 		return nil // what is to serve may be about to change

@@ -81,6 +81,7 @@ type run struct {
 	returned map[string]uint64   // sequence of the newest unfinished delivery that was given back, by fence
 	unlooked map[string]unlooked // lanes that ended without a look, by fence
 	seen     stretch
+	pace     time.Duration // how long lanes last, of late
 }
 
 // Backoff is the time before the attempt after the given one, from 1: base,

@@ -30,6 +30,13 @@ func (s *standing) take(fence string, epoch uint64) record {
 	return known.rec
 }
 
+// clear forgets everything: other workers go on with what this one knew.
+func (s *standing) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.known)
+}
+
 // put notes where a history stands whose newest event is shown.
 func (s *standing) put(fence string, epoch uint64, rec record) {
 	s.mu.Lock()

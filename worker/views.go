@@ -30,6 +30,7 @@ type View struct {
 	Who        Address
 	Sequence   uint64 // of the event
 	Ends       bool   // the event is the outcome of its command
+	Read       bool   // the event was read, not just stored: it is probably shown
 	Deployment *deployment.State
 	Registered *ModelView
 	Operation  *OperationView
@@ -124,8 +125,39 @@ func (p *Projections) Project(ctx context.Context, v View) error {
 	if shown, ok := p.shown.Load(v.Who.Fence); v.Sequence == 0 || ok && shown.(uint64) >= v.Sequence {
 		return nil
 	}
+	if v.Read {
+		if shown, err := p.shows(ctx, v); err != nil || shown {
+			return err
+		}
+	}
 	_, err := p.Repair(ctx, v)
 	return err
+}
+
+// shows looks whether v is shown, and notes at which revision the next state of
+// the deployment can be stored.
+func (p *Projections) shows(ctx context.Context, v View) (bool, error) {
+	if v.ofDeployment() {
+		have, revision, err := p.Deployments.Load(ctx, v.Who.Name)
+		if err != nil || v.Deployment != nil && !v.keepsDeployment(have) || v.Deployment == nil && revision > 0 {
+			return false, err
+		}
+		p.own.Store(v.Who.Name, own{revision, have.LedgerSequence})
+	}
+	if v.Registered != nil {
+		if known, err := p.model(ctx, string(v.Registered.ID)); err != nil || known == nil || !v.keepsModel(*known) {
+			return false, err
+		}
+	}
+	if v.Operation != nil {
+		if have, _, err := p.Operations.Load(ctx, v.Operation.Token); err != nil || !v.keepsOperation(have) {
+			return false, err
+		}
+	}
+	if v.Ends {
+		p.shown.Store(v.Who.Fence, v.Sequence)
+	}
+	return true, nil
 }
 
 // Repair implements Views.
@@ -163,7 +195,7 @@ func (p *Projections) Repair(ctx context.Context, v View) (repaired bool, err er
 func (p *Projections) projectDeployment(ctx context.Context, v View) (changed bool, err error) {
 	if v.Deployment != nil {
 		hint, fresh := p.hint(v.Who.Name, v.Sequence)
-		revision, changed, err := project(ctx, p.Deployments, v.Who.Name, v.deployment(), hint, fresh, v.keepsDeployment)
+		revision, changed, err := project(ctx, p.Deployments, v.Who.Name, v.deployment(), hint, fresh && !v.Read, v.keepsDeployment)
 		if changed {
 			p.own.Store(v.Who.Name, own{revision, v.Sequence})
 		}
@@ -194,7 +226,7 @@ func (p *Projections) projectModel(ctx context.Context, v View) (changed bool, e
 
 func (p *Projections) projectOperation(ctx context.Context, v View) (changed bool, err error) {
 	hint, fresh := p.hint(v.Operation.Token, v.Sequence)
-	revision, changed, err := project(ctx, p.Operations, v.Operation.Token, *v.Operation, hint, fresh, v.keepsOperation)
+	revision, changed, err := project(ctx, p.Operations, v.Operation.Token, *v.Operation, hint, fresh && !v.Read, v.keepsOperation)
 	switch {
 	case v.Operation.Done: // hardly ever written again
 		p.own.Delete(v.Operation.Token)
@@ -204,8 +236,8 @@ func (p *Projections) projectOperation(ctx context.Context, v View) (changed boo
 	return changed, err
 }
 
-// own is a value that this process stored: nothing else is there, as long as the
-// revision is the same.
+// own is a value that this process stored or saw: nothing else is there, as long as
+// the revision is the same.
 type own struct{ revision, sequence uint64 }
 
 // hint is the revision at which a value for the event with this sequence can be
@@ -272,8 +304,12 @@ func (p *Projections) Operation(ctx context.Context, token string) (*OperationVi
 	return &view, nil
 }
 
-// view is what the newest event of the record makes the views show.
-func (r record) view() View { return newView(r.Who, r.Sequence, r.Outcome, r.Data) }
+// view is what the newest event of the record, which was read, makes the views show.
+func (r record) view() View {
+	v := newView(r.Who, r.Sequence, r.Outcome, r.Data)
+	v.Read = true
+	return v
+}
 
 // view is what an event that this try has published makes the views show.
 func (a *attempt) view(outcome events.Outcome, sequence uint64, data Data) View {

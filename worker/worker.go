@@ -98,12 +98,9 @@ func (w *Worker) Advance(ctx context.Context, who Address, sequence uint64) (wat
 	return w.advance(ctx, ctx, who, sequence, nil)
 }
 
-// delivered is the oldest command whose sequence is at least from, if sure.
-type delivered func(from uint64) (msg jetstream.Message, sure bool)
-
 // advance is Advance that begins no other command once stopping has ended, and
 // looks up only what deliveries do not tell; nil: they tell nothing.
-func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence uint64, known delivered) (watermark uint64, err error) {
+func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence uint64, known hints) (watermark uint64, err error) {
 	unlock, err := w.locks.lock(ctx, who.Fence)
 	if err != nil {
 		return 0, err
@@ -124,7 +121,15 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 		// again if the process that wrote it did not come to that. After a commit
 		// of our own we know; should another worker have written since, the fence tells.
 		if rec.Sequence == 0 {
-			if rec, err = w.load(ctx, who); err != nil {
+			if rec, err = w.newest(ctx, who); err != nil {
+				return 0, err
+			}
+			if rec.Claim != nil { // who holds it shows it; nothing has to be repaired yet
+				if err := w.mayTake(ctx, rec); err != nil {
+					return rec.Watermark, err
+				}
+			}
+			if rec, err = w.repair(ctx, rec); err != nil {
 				return rec.Watermark, err
 			}
 		}
@@ -132,7 +137,7 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 			return rec.Watermark, nil
 		}
 		// 3. Turn: the oldest unfinished command goes first, whichever was delivered.
-		msg, err := w.next(ctx, who, rec.Watermark+1, known)
+		msg, err := w.next(ctx, rec, known)
 		if err != nil || msg.Sequence == 0 {
 			return rec.Watermark, err
 		}
@@ -151,27 +156,6 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 		default:
 			rec = after
 		}
-	}
-}
-
-// next is the oldest command of who whose sequence is at least from; its
-// Sequence is 0 when there is none. A subject that names nothing may look like a
-// wildcard to the broker: what only matches it is not of who.
-func (w *Worker) next(ctx context.Context, who Address, from uint64, known delivered) (jetstream.Message, error) {
-	if known != nil {
-		if msg, sure := known(from); sure {
-			return msg, nil
-		}
-	}
-	for {
-		msg, err := w.Commands.Next(ctx, who.Filter, from)
-		if err != nil || msg.Sequence == 0 {
-			return msg, err
-		}
-		if addressed, _ := AddressOf(msg.Subject); addressed.Fence == who.Fence {
-			return msg, nil
-		}
-		from = msg.Sequence + 1
 	}
 }
 
@@ -220,18 +204,19 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 	return a.after, err
 }
 
-// load reads the newest event about who and repairs what a process that is gone
-// may have left unshown: that event, and, while a command is unfinished, the
-// outcome of the one before it. Older ones were shown before that was published.
-func (w *Worker) load(ctx context.Context, who Address) (record, error) {
+// newest is what the newest event about who says.
+func (w *Worker) newest(ctx context.Context, who Address) (record, error) {
 	last, err := w.Ledger.Last(ctx, who.Fence)
 	if err != nil {
 		return record{}, err
 	}
-	rec, err := readRecord(who, last)
-	if err != nil {
-		return record{}, err
-	}
+	return readRecord(who, last)
+}
+
+// repair shows what a process that is gone may have left unshown: the newest
+// event, and, while a command is unfinished, the outcome of the one before it.
+// Older ones were shown before that was published.
+func (w *Worker) repair(ctx context.Context, rec record) (record, error) {
 	outcome, err := w.outcomeBefore(ctx, rec)
 	if err != nil {
 		return record{}, err
@@ -288,54 +273,4 @@ func (w *Worker) mayTake(ctx context.Context, rec record) error {
 		}
 	}
 	return nil
-}
-
-// modelAsOf is the model with this id as it was when the command with the given
-// sequence was published: an earlier, unfinished command of that model is
-// finished first, and what a later one did is not seen.
-func (w *Worker) modelAsOf(ctx context.Context, id deployment.Name, sequence uint64) (*deployment.Model, error) {
-	who := NewAddress(deployment.KindModel, string(id))
-	earlier, err := w.unfinishedBefore(ctx, who, sequence)
-	if err != nil {
-		return nil, err
-	}
-	if earlier > 0 {
-		if _, err := w.Advance(ctx, who, earlier); err != nil {
-			return nil, err
-		}
-	}
-	return w.knownModel(ctx, who, sequence)
-}
-
-// knownModel is the model that a command older than sequence has registered.
-func (w *Worker) knownModel(ctx context.Context, who Address, sequence uint64) (*deployment.Model, error) {
-	last, err := w.Ledger.Last(ctx, who.Fence)
-	if err != nil {
-		return nil, err
-	}
-	rec, err := readRecord(who, last)
-	if err != nil {
-		return nil, err
-	}
-	if rec.Subject.Model != nil && rec.RegisteredBy < sequence {
-		return rec.Subject.Model, nil
-	}
-	// Not registered on its own: a command that gave it inline may have brought it in.
-	return w.Views.Model(ctx, deployment.Name(who.Name), sequence)
-}
-
-// unfinishedBefore is the sequence of the newest unfinished command of who that
-// is older than sequence; 0 if there is none.
-func (w *Worker) unfinishedBefore(ctx context.Context, who Address, sequence uint64) (newest uint64, err error) {
-	rec, err := w.load(ctx, who)
-	if err != nil {
-		return 0, err
-	}
-	for from := rec.Watermark + 1; ; from = newest + 1 {
-		msg, err := w.next(ctx, who, from, nil)
-		if err != nil || msg.Sequence == 0 || msg.Sequence >= sequence {
-			return newest, err
-		}
-		newest = msg.Sequence
-	}
 }

@@ -3,7 +3,6 @@ package worker_test
 import (
 	"context"
 	"fmt"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -72,13 +71,14 @@ func TestDeployReplaceInOrder(t *testing.T) {
 type lastLook struct {
 	*jetstream.Commands
 	once   sync.Once
-	then   func() // when a worker has first looked for a command and found none
+	ended  func(sequence uint64) bool // whether the command with this sequence is the one that has ended last
+	then   func()                     // when a worker has first looked for a command and found none that has not ended
 	handed chan uint64
 }
 
-func (l *lastLook) Next(ctx context.Context, filter string, from uint64) (jetstream.Message, error) {
-	msg, err := l.Commands.Next(ctx, filter, from)
-	if err == nil && msg.Sequence == 0 && !strings.HasSuffix(filter, ".cancel") {
+func (l *lastLook) Last(ctx context.Context, filter string) (jetstream.Message, error) {
+	msg, err := l.Commands.Last(ctx, filter)
+	if err == nil && l.ended(msg.Sequence) {
 		l.once.Do(l.then)
 	}
 	return msg, err
@@ -114,6 +114,14 @@ func TestDeliveryToAFullLaneIsNotLost(t *testing.T) {
 		})
 		return nil
 	}
+	look.ended = func(sequence uint64) bool {
+		newest, err := s.ledger.Last(t.Context(), jetstream.Fence("deployment", "churn"))
+		if err != nil || newest.Sequence == 0 {
+			return false
+		}
+		e := s.read(newest)
+		return e.Command.Sequence == sequence && e.Outcome.Terminal()
+	}
 	last := make(chan uint64, 1)
 	look.then = func() {
 		sequence := s.publish(replaceRequest("churn", "last", 5))
@@ -121,7 +129,7 @@ func TestDeliveryToAFullLaneIsNotLost(t *testing.T) {
 		last <- sequence
 	}
 	w := s.worker("w1")
-	w.Commands = look
+	w.Backlog = look
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	s.publish(deployRequest("churn", "1", 1))
