@@ -344,7 +344,7 @@ func TestDeliveriesDoNotStall(t *testing.T) {
 		})
 	}()
 	for range commands {
-		if _, err := js.PublishMsgAsync(&nats.Msg{Subject: "slipway.commands.deployment.churn.deploy"}); err != nil {
+		if _, err := js.PublishMsgAsync(&nats.Msg{Subject: "slipway.commands.deployment.churn.deploy"}, natsjs.WithStallWait(time.Minute)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
@@ -71,7 +72,7 @@ func fill(tb testing.TB, js natsjs.JetStream, size int) {
 	for i := range size {
 		m := nats.NewMsg(jetstream.EventSubject("deployment", fmt.Sprint("churn-", i%500), "replace", "completed"))
 		m.Header["Content-Type"], m.Data = []string{"application/cloudevents+json; charset=utf-8"}, body
-		if _, err := js.PublishMsgAsync(m); err != nil {
+		if _, err := js.PublishMsgAsync(m, natsjs.WithStallWait(time.Minute)); err != nil {
 			tb.Fatal(err)
 		}
 	}

@@ -191,7 +191,7 @@ func (s *system) publishAsync(r events.Request) {
 	if err != nil {
 		s.tb.Fatal(err)
 	}
-	if _, err := s.js.PublishMsgAsync(natsMsg(jetstream.CommandSubject(r.Type.Kind, r.Subject, r.Type.Op), header, body)); err != nil {
+	if _, err := s.js.PublishMsgAsync(natsMsg(jetstream.CommandSubject(r.Type.Kind, r.Subject, r.Type.Op), header, body), natsjs.WithStallWait(patience)); err != nil {
 		s.tb.Fatal(err)
 	}
 }

@@ -393,7 +393,7 @@ func TestBacklogBehindBlockedDeployment(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.js.PublishMsgAsync(natsMsg("slipway.commands.deployment.slow.replace", nil, body)); err != nil {
+		if _, err := s.js.PublishMsgAsync(natsMsg("slipway.commands.deployment.slow.replace", nil, body), natsjs.WithStallWait(patience)); err != nil {
 			t.Fatal(err)
 		}
 	}
