@@ -21,10 +21,10 @@ type hints interface {
 // next is the next command whose turn it is; its Sequence is 0 when there is none
 // to be taken.
 func (w *Worker) next(ctx context.Context, rec record, known hints) (jetstream.Message, error) {
-	if known == nil {
-		return w.lookUp(ctx, rec.Who, rec.Watermark+1)
-	}
 	from := rec.Watermark + 1
+	if known == nil {
+		return w.lookUp(ctx, rec.Who, from)
+	}
 	msg, sure := known.oldest(from)
 	if sure {
 		return msg, nil

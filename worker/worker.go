@@ -33,7 +33,7 @@ type Worker struct {
 
 	Lease       time.Duration                   // how long a claim holds without being renewed
 	MaxAttempts int                             // of one command
-	Deadline    func(op string) time.Duration   // of a command, from its first claim on
+	Deadline    func(op string) time.Duration   // of a command, from its first claim on, but for its wait for a slot
 	Backoff     func(attempt int) time.Duration // before the attempt after this one
 	MaxCommand  int                             // bytes of a command; more is rejected
 	ShowAfter   time.Duration                   // the views show a command that takes longer; 0: each one

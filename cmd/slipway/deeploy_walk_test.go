@@ -59,7 +59,7 @@ func TestU3DocumentedExamplesRun(t *testing.T) {
 	first := repo.say(t, "Describe the first model", pointing(t, "churn/", web.URL+"/churn-v1.ubj"))
 	w := &walk{system: startUp(t, gitEnvironment("SLIPWAY_SERVER_ID", "local"))}
 	w.places = []string{
-		"https://git.example.com/models.git", repo.url, "https://files.example.com", web.URL,
+		"https://git.example.com/models.git", repo.url, "https://models.example.com", web.URL,
 		string(named[1]), first, string(named[1][:7]), first[:7],
 	}
 	w.push = func() {

@@ -48,7 +48,7 @@ func (d *deadlines) EnvDecode(_ context.Context, text string) error {
 	return nil
 }
 
-// deadline is how long a command for op may take, from its first claim on.
+// deadline is how long a command for op may take, from its first claim on, but for its wait for a slot.
 func (c Config) deadline(op string) time.Duration {
 	if limit, ok := c.Deadlines[op]; ok {
 		return limit
