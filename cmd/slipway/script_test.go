@@ -126,6 +126,11 @@ func scriptUp(ts *testscript.TestScript, args []string) {
 	scriptAwait(ts, []string{"up", "Slipway is ready"})
 	where, err := readEndpoints(ts.Getenv("SLIPWAY_DATA_DIR"))
 	ts.Check(err)
+	reach(ts, where)
+}
+
+// reach has the commands of the script go there.
+func reach(ts *testscript.TestScript, where endpoints) {
 	ts.Setenv("NATS_URL", where.NATS)
 	ts.Setenv("PREDICT", where.Predict)
 	ts.Setenv("GATEWAY", where.Gateway)
@@ -186,8 +191,13 @@ func scriptSignal(ts *testscript.TestScript, args []string) {
 	ts.Check(find(ts, args[0]).Process.Signal(known[args[1]]))
 }
 
+// scriptEnded also sees to it that nothing is reached where up was: another
+// script's processes may have its ports by now.
 func scriptEnded(ts *testscript.TestScript, args []string) {
 	p := find(ts, args[0])
+	if args[0] == "up" {
+		reach(ts, endpoints{NATS: "nats://127.0.0.1:1", Predict: "http://127.0.0.1:1", Gateway: "http://127.0.0.1:1"})
+	}
 	select {
 	case <-p.ended:
 	case <-time.After(patience):
