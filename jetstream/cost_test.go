@@ -38,3 +38,35 @@ func TestCostOfGroups(t *testing.T) {
 		t.Errorf("without fsync again: a group from %d messages on, want none", got)
 	}
 }
+
+// On a machine that takes several times as long as usual, a broker that does not
+// wait for its disk looks like one that does: two large groups tell. Later it is
+// found out again.
+func TestCostOfGroupsThatAreNoFaster(t *testing.T) {
+	t.Parallel()
+	const slow = 100 * time.Microsecond
+	var c cost
+	alone := func(count int) {
+		for range count {
+			c.alone(slow)
+		}
+	}
+	alone(100)
+	if got := c.worth(); got > maxGroup {
+		t.Fatal("nothing is known of groups: got none, want one to be tried")
+	}
+	c.group(150*slow, 100)
+	c.group(130*slow, 100)
+	if got := c.worth(); got <= maxGroup {
+		t.Errorf("a message in a group takes longer than alone: a group from %d messages on, want none", got)
+	}
+	alone(forget)
+	if got := c.worth(); got > maxGroup {
+		t.Error("much later: got no group, want one to be tried")
+	}
+	c.group(50*slow, 100)
+	c.group(70*slow, 100)
+	if got := c.worth(); got > maxGroup {
+		t.Error("a message in a group takes half as long as alone: got no group, want some")
+	}
+}
