@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	fastjson "github.com/goccy/go-json"
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 )
@@ -62,7 +63,7 @@ func (b *Bucket[T]) Swap(ctx context.Context, key string, value T, revision uint
 
 // Store is Swap that returns the new revision; 0: the old one was another.
 func (b *Bucket[T]) Store(ctx context.Context, key string, value T, revision uint64) (next uint64, err error) {
-	text, err := json.Marshal(value)
+	text, err := fastjson.Marshal(value)
 	if err != nil {
 		return 0, b.failed("store", key, err)
 	}

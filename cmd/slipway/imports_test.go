@@ -26,12 +26,13 @@ var mayImport = map[string][]string{
 	"events": {
 		"github.com/cloudevents/sdk-go/v2/event",
 		"github.com/cloudevents/sdk-go/v2/types",
+		"github.com/goccy/go-json",
 	},
 	"schemas": {
 		"github.com/santhosh-tekuri/jsonschema/v6",
 		"golang.org/x/text", // its printer of errors asks for one
 	},
-	"jetstream":               {"github.com/nats-io/nats.go"},
+	"jetstream":               {"github.com/goccy/go-json", "github.com/nats-io/nats.go"},
 	"jetstream/embedded":      {"github.com/nats-io/nats-server/v2", "github.com/nats-io/nats.go", "golang.org/x/sys"},
 	"jetstream/jetstreamtest": {"jetstream", "jetstream/embedded", "github.com/nats-io/nats.go"},
 	"outbound":                {},
