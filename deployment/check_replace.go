@@ -27,7 +27,7 @@ type Validation struct {
 
 // Validate is the verdict on the candidate with every check that it rests on:
 // the eleven of tier 1 always, those of the model's file once it was looked at.
-func (c Candidate) Validate() (*Validation, Checks) {
+func (c *Candidate) Validate() (*Validation, Checks) {
 	checks := c.compare()
 	switch {
 	case c.Facts.Refused != nil:
@@ -77,7 +77,7 @@ func replaceCode(n CheckName) Code {
 }
 
 // compare makes the eleven checks of tier 1 (datarobot.md section 4).
-func (c Candidate) compare() Checks {
+func (c *Candidate) compare() Checks {
 	ref := *c.State.Model
 	return Checks{
 		CheckTarget:           checkSame("target", ref.Target.Name, c.Model.Target.Name, "Target is compatible."),
@@ -108,13 +108,13 @@ func checkSame[S ~string](what string, current, got S, passing string) Check {
 }
 
 // unknown is a check for which the facts of the current model are missing.
-func (c Candidate) unknown() Check {
+func (c *Candidate) unknown() Check {
 	return Check{Warning, fmt.Sprintf("The facts of the current model %q are not known: there is nothing to compare with.", c.State.Model.ID)}
 }
 
 // checkClasses compares the names of the classes. Where the candidate names
 // none, the number of those that its file tells apart has to do.
-func (c Candidate) checkClasses() Check {
+func (c *Candidate) checkClasses() Check {
 	if c.State.Model.Target.Type == TargetRegression || c.Model.Target.Type == TargetRegression {
 		return Check{Passing, "The check does not apply: a target of type Regression has no classes."}
 	}
@@ -156,7 +156,7 @@ func differentClasses(want, got []string) string {
 
 // checkFeatures warns of features that the current model does not need, and of
 // rows that are no longer laid out as they were.
-func (c Candidate) checkFeatures() Check {
+func (c *Candidate) checkFeatures() Check {
 	if c.Facts.Current == nil {
 		return c.unknown()
 	}
@@ -174,7 +174,7 @@ func (c Candidate) checkFeatures() Check {
 	}
 }
 
-func (c Candidate) checkFeatureTypes() Check {
+func (c *Candidate) checkFeatureTypes() Check {
 	if c.Facts.Current == nil {
 		return c.unknown()
 	}
@@ -228,7 +228,7 @@ func checkStatus(m Model) Check {
 	return Check{Passing, "Model is ready."}
 }
 
-func (c Candidate) checkSeries() Check {
+func (c *Candidate) checkSeries() Check {
 	if c.Facts.Current == nil {
 		return c.unknown()
 	}

@@ -249,9 +249,9 @@ func TestManyClassesThatDiffer(t *testing.T) {
 	current, candidate := churn(), churn()
 	current.Target.Classes, candidate.Target.Classes = many(0, 50), many(1, 75)
 	ref := current.Ref()
-	_, checks := deployment.Candidate{
+	_, checks := (&deployment.Candidate{
 		Model: candidate, State: &deployment.State{Name: "churn", Status: deployment.StatusActive, Model: &ref}, Facts: deployment.Facts{Current: &current},
-	}.Validate()
+	}).Validate()
 	want := "expected the 50 classes of the current model, got 74; missing: c0; additional: c50, c51, c52, c53, c54, c55, c56, c57, c58, c59, " +
 		"c60, c61, c62, c63, c64, c65, c66, c67, c68, c69, and 5 more"
 	if got := checks[deployment.CheckTargetClasses]; got.Message != want || got.Status != deployment.Failing {

@@ -40,7 +40,7 @@ func decideReplace(before deployment.Subject, facts deployment.Facts, cmd deploy
 // the current model. What is declared of the two is compared before the
 // candidate's file is looked at, so that a candidate that does not fit, or that
 // the sender may not use, costs no fetch.
-func checkReplace(c deployment.Candidate, strict bool) (verdict deployment.Decision, rejection *deployment.Rejection) {
+func checkReplace(c *deployment.Candidate, strict bool) (verdict deployment.Decision, rejection *deployment.Rejection) {
 	verdict.Validation, verdict.Checks = c.Validate()
 	if rejection = c.Facts.Refused; rejection == nil { // it says more than its check
 		rejection = verdict.Checks.ReplaceRejection()

@@ -18,7 +18,7 @@ type rollout struct {
 
 // read asks for the contract of a model that is to replace the current one, or
 // refuses its source.
-func (r rollout) read(reading *deployment.Reading, err error) (deployment.Decision, error) {
+func (r *rollout) read(reading *deployment.Reading, err error) (deployment.Decision, error) {
 	if err != nil {
 		return deployment.Decision{}, err
 	}
@@ -30,9 +30,9 @@ func (r rollout) read(reading *deployment.Reading, err error) (deployment.Decisi
 
 // exchange is the decision on a model that is to serve in place of the current
 // one. If strict, a warning stops it.
-func (r rollout) exchange(strict bool, why deployment.Replacement) (deployment.Decision, error) {
+func (r *rollout) exchange(strict bool, why deployment.Replacement) (deployment.Decision, error) {
 	state := r.before.Deployment
-	verdict, rejection := checkReplace(deployment.Candidate{Model: r.chosen.model, State: state, Command: r.command, Facts: r.facts}, strict)
+	verdict, rejection := checkReplace(&deployment.Candidate{Model: r.chosen.model, State: state, Command: r.command, Facts: r.facts}, strict)
 	maps.Copy(verdict.Checks, r.chosen.checks)
 	if rejection != nil {
 		return verdict, rejection
@@ -48,7 +48,7 @@ func (r rollout) exchange(strict bool, why deployment.Replacement) (deployment.D
 // decide completes the decision: first the model's file has to be looked at, then
 // a contract that is not written yet is written, then the model has to serve. A
 // dry run ends before anything is written.
-func (r rollout) decide(d deployment.Decision) deployment.Decision {
+func (r *rollout) decide(d deployment.Decision) deployment.Decision {
 	switch {
 	case !r.facts.Inspected():
 		return seen(deployment.Decision{Inspect: &r.chosen.model, Shown: d.Shown}, r.dry)

@@ -47,7 +47,7 @@ func decideValidate(before deployment.Subject, facts deployment.Facts, cmd deplo
 	if !facts.Inspected() && facts.Policy.Permissions.Allow(cmd) {
 		return deployment.Decision{Inspect: &model}, nil
 	}
-	validation, checks := deployment.Candidate{Model: model, State: state, Command: cmd, Facts: facts}.Validate()
+	validation, checks := (&deployment.Candidate{Model: model, State: state, Command: cmd, Facts: facts}).Validate()
 	maps.Copy(checks, chosen.checks)
 	return deployment.Decision{After: before, Checks: checks, Validation: validation}, nil
 }

@@ -189,6 +189,9 @@ func (d done) String() string {
 
 func (t Thread) find(token string) (done, bool) {
 	for _, text := range t.Recent {
+		if !strings.HasPrefix(text, token) {
+			continue
+		}
 		parts := strings.Split(text, ":")
 		if len(parts) != 4 || parts[0] != token {
 			continue

@@ -6,8 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/slipway-ml/slipway/deployment"
 	"github.com/slipway-ml/slipway/events"
 )
@@ -140,20 +138,12 @@ func (p *Projections) Repair(ctx context.Context, v View) (repaired bool, err er
 		return false, nil
 	}
 	var deployments, models, operations bool
-	writes, writing := errgroup.WithContext(ctx)
 	if v.ofDeployment() {
-		writes.Go(func() (err error) {
-			deployments, err = p.projectDeployment(writing, v)
-			return err
-		})
+		deployments, err = p.projectDeployment(ctx, v)
 	}
-	if v.Registered != nil {
-		writes.Go(func() (err error) {
-			models, err = p.projectModel(writing, v)
-			return err
-		})
+	if err == nil && v.Registered != nil {
+		models, err = p.projectModel(ctx, v)
 	}
-	err = writes.Wait()
 	if err == nil && v.Operation != nil { // last: once it shows the outcome, the others do
 		operations, err = p.projectOperation(ctx, v)
 	}
