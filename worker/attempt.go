@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,10 +25,12 @@ type attempt struct {
 	proven     bool              // it was shown to be sent for its actor
 	token      string
 	digest     string
-	number     int       // from 1
-	handedOver int       // of the earlier ones
-	begun      uint64    // sequence of the started event of the first one; 0: this is it
-	deadline   time.Time // by this process's clock; zero: not known
+	number     int           // from 1
+	handedOver int           // of the earlier ones
+	since      time.Time     // when it got the slot that it has; zero: it has none
+	worked     time.Duration // how long it had one before
+	begun      uint64        // sequence of the started event of the first one; 0: this is it
+	deadline   time.Time     // by this process's clock; zero: not known
 	raw        *Raw
 	first      *done        // the same command, carried out before
 	cancel     *CancelledBy // the command that cancels this one
@@ -202,25 +205,19 @@ func (a *attempt) counted() int { return a.number - a.handedOver }
 func (a *attempt) run(ctx context.Context, asked handlers.Asked, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
 	ctx, stop := a.heartbeat(ctx)
 	defer stop()
-	if err := a.takeSlot(ctx); err != nil {
+	if err := a.takeFirstSlot(ctx); err != nil {
 		return decision, err
 	}
-	defer a.freeSlot()
+	defer a.endWork()
 	if err := a.setDeadline(ctx); err != nil {
 		return decision, err
 	}
-	ctx, cancel := context.WithDeadlineCause(ctx, a.deadline, errDeadline)
-	defer cancel()
 	err = a.guard(func() (err error) {
-		decision, err = a.carry(ctx, asked, facts, decision)
+		decision, err = a.carry(ctx, asked, &facts, decision)
 		return err
 	})
-	switch cause := context.Cause(ctx); {
-	case err == nil:
-	case errors.Is(cause, errSuperseded) || errors.Is(cause, errCancelled):
+	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errSuperseded) || errors.Is(cause, errCancelled)) {
 		return decision, cause
-	case errors.Is(cause, errDeadline):
-		return decision, a.tooLate(err)
 	}
 	return decision, err
 }
@@ -251,41 +248,67 @@ func (a *attempt) tooLate(last error) *deployment.Failure {
 	}
 }
 
+// within calls f with a context that ends with the deadline.
+func (a *attempt) within(ctx context.Context, f func(context.Context) error) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, a.deadline, errDeadline)
+	defer cancel()
+	err := f(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errDeadline) {
+		return a.tooLate(err)
+	}
+	return err
+}
+
 // carry is run without its safeguards.
-func (a *attempt) carry(ctx context.Context, asked handlers.Asked, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
+func (a *attempt) carry(ctx context.Context, asked handlers.Asked, facts *deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
+	err = a.within(ctx, func(ctx context.Context) error {
+		decision, err = a.judge(ctx, asked, facts, decision)
+		return err
+	})
+	if err != nil || decision.Write == nil && len(decision.Effects) == 0 {
+		return decision, err
+	}
+	if err := a.takeSlotAgain(ctx); err != nil {
+		return decision, err
+	}
+	err = a.within(ctx, func(ctx context.Context) error {
+		if decision.Write != nil {
+			if decision, err = a.commitContract(ctx, asked, facts, *decision.Write); err != nil {
+				return err
+			}
+		}
+		for _, effect := range decision.Effects {
+			if err := a.bring(ctx, effect); err != nil {
+				return asEffectError(err, deployment.CodeServerUnavailable)
+			}
+		}
+		return nil
+	})
+	return decision, err
+}
+
+// judge is the decision with what the contract and the model's file say, once the
+// verdict that it rests on is published. Meanwhile, another command has the slot.
+func (a *attempt) judge(ctx context.Context, asked handlers.Asked, facts *deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
 	if a.number > 1 { // the first time, this was looked at in the queue
 		if err := a.notCancelled(ctx); err != nil {
 			return decision, err
 		}
 	}
 	if decision.Read != nil {
-		if decision, err = a.read(ctx, asked, &facts, *decision.Read); err != nil {
+		if decision, err = a.read(ctx, asked, facts, *decision.Read); err != nil {
 			return decision, err
 		}
 	}
-	if decision.Inspect != nil {
-		if err := a.look(ctx, *decision.Inspect, a.say, &facts); err != nil {
-			return decision, err
-		}
-		decision, err = asked.Decide(a.rec.Subject, facts, a.command())
-		if err := a.validated(ctx, decision); err != nil {
-			return decision, err
-		}
-		if err != nil {
-			return decision, err
-		}
+	if decision.Inspect == nil {
+		return decision, nil
 	}
-	if decision.Write != nil {
-		if decision, err = a.commitContract(ctx, asked, &facts, *decision.Write); err != nil {
-			return decision, err
-		}
+	if err := a.look(ctx, *decision.Inspect, a.say, facts); err != nil {
+		return decision, err
 	}
-	for _, effect := range decision.Effects {
-		if err := a.bring(ctx, effect); err != nil {
-			return decision, asEffectError(err, deployment.CodeServerUnavailable)
-		}
-	}
-	return decision, nil
+	decision, err = asked.Decide(a.rec.Subject, *facts, a.command())
+	a.freeSlot()
+	return decision, cmp.Or(a.validated(ctx, decision), err)
 }
 
 // bring makes the effect true.

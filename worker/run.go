@@ -33,7 +33,7 @@ func (w *Worker) Run(ctx context.Context, deliveries Deliveries, limits Limits) 
 	defer stop()
 	taking, stopTaking := context.WithCancel(ctx)
 	defer stopTaking()
-	w.claims, w.slots = make(chan struct{}, claimsForSlot*limits.Concurrency), make(chan struct{}, limits.Concurrency)
+	w.slots = newSlots(limits.Concurrency)
 	r := &run{
 		Worker: w, limits: limits, ctx: working, stopping: taking, lanes: make(map[string]*lane), finished: make(map[string]uint64),
 		returned: make(map[string]uint64), unlooked: make(map[string]unlooked),

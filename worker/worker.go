@@ -44,8 +44,7 @@ type Worker struct {
 
 	locks    locks // one holder per deployment or model in this process
 	standing standing
-	claims   chan struct{} // one token for each command that is claimed; nil: any number
-	slots    chan struct{} // one token for each command that is worked for; nil: any number
+	slots    *slots
 }
 
 // Actors know whose commands are carried out.
@@ -195,7 +194,6 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 	if err == nil && !decision.Idle() {
 		if err = a.begin(ctx, stopping, decision); err == nil {
 			decision, err = a.run(ctx, asked, facts, decision)
-			a.end()
 		}
 	}
 	// 9. Commit the outcome that this comes to. 10. Project it; the caller
