@@ -128,7 +128,7 @@ func (w *Worker) factsNow(ctx context.Context, asked handlers.Asked, rec record)
 			return facts, err
 		}
 	}
-	return facts, w.around(ctx, asked, rec, math.MaxUint64, &facts)
+	return facts, w.around(ctx, asked, &rec, math.MaxUint64, &facts)
 }
 
 // requestError is an error as the answer to a request, with the failure that an

@@ -1,9 +1,7 @@
 package worker
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"runtime/debug"
 	"sync"
@@ -46,8 +44,8 @@ type attempt struct {
 
 // attempt begins a try. Until the command is decoded it is known by its place
 // in the stream.
-func (w *Worker) attempt(rec record, msg jetstream.Message) *attempt {
-	a := &attempt{Worker: w, rec: rec, msg: msg, last: rec.Sequence, op: "unknown"}
+func (w *Worker) attempt(rec *record, msg jetstream.Message) *attempt {
+	a := &attempt{Worker: w, rec: *rec, msg: msg, last: rec.Sequence, op: "unknown"}
 	a.known(events.PlaceToken(msg.Sequence), "")
 	return a
 }
@@ -161,7 +159,7 @@ func (a *attempt) facts(ctx context.Context, asked handlers.Asked) (facts deploy
 			return facts, err
 		}
 	}
-	if err := a.around(ctx, asked, a.rec, a.msg.Sequence, &facts); err != nil {
+	if err := a.around(ctx, asked, &a.rec, a.msg.Sequence, &facts); err != nil {
 		return facts, err
 	}
 	if asked.ID != "" {
@@ -198,130 +196,6 @@ func (a *attempt) showStarted(ctx context.Context) error {
 // counted is how many tries count against MaxAttempts: not those that were
 // given back because a worker was told to stop.
 func (a *attempt) counted() int { return a.number - a.handedOver }
-
-// run makes the decision true: it reads the contract, looks at the model's file,
-// decides again with what they say, publishes the verdict, writes the contract if
-// it is to be, and carries out the effects, all while the heartbeat keeps the claim. A panic counts as a try that failed.
-func (a *attempt) run(ctx context.Context, asked handlers.Asked, facts deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
-	ctx, stop := a.heartbeat(ctx)
-	defer stop()
-	if err := a.takeFirstSlot(ctx); err != nil {
-		return decision, err
-	}
-	defer a.endWork()
-	if err := a.setDeadline(ctx); err != nil {
-		return decision, err
-	}
-	err = a.guard(func() (err error) {
-		decision, err = a.carry(ctx, asked, &facts, decision)
-		return err
-	})
-	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, errSuperseded) || errors.Is(cause, errCancelled)) {
-		return decision, cause
-	}
-	return decision, err
-}
-
-// setDeadline finds out how long the command may still take.
-func (a *attempt) setDeadline(ctx context.Context) error {
-	left := a.Deadline(a.op)
-	if a.begun > 0 {
-		began, err := a.Ledger.At(ctx, a.begun)
-		if err != nil {
-			return err
-		}
-		now, err := a.Ledger.Now(ctx)
-		if err != nil {
-			return err
-		}
-		left -= now.Sub(began.Time)
-	}
-	a.deadline = time.Now().Add(left)
-	return nil
-}
-
-// tooLate is the failure of a command that took longer than it may.
-func (a *attempt) tooLate(last error) *deployment.Failure {
-	return &deployment.Failure{
-		Code:    deployment.CodeDeadlineExceeded,
-		Message: fmt.Sprintf("not done %s after it began: %v", a.Deadline(a.op), last), Retryable: true,
-	}
-}
-
-// within calls f with a context that ends with the deadline.
-func (a *attempt) within(ctx context.Context, f func(context.Context) error) error {
-	ctx, cancel := context.WithDeadlineCause(ctx, a.deadline, errDeadline)
-	defer cancel()
-	err := f(ctx)
-	if err != nil && errors.Is(context.Cause(ctx), errDeadline) {
-		return a.tooLate(err)
-	}
-	return err
-}
-
-// carry is run without its safeguards.
-func (a *attempt) carry(ctx context.Context, asked handlers.Asked, facts *deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
-	err = a.within(ctx, func(ctx context.Context) error {
-		decision, err = a.judge(ctx, asked, facts, decision)
-		return err
-	})
-	if err != nil || decision.Write == nil && len(decision.Effects) == 0 {
-		return decision, err
-	}
-	if err := a.takeSlotAgain(ctx); err != nil {
-		return decision, err
-	}
-	err = a.within(ctx, func(ctx context.Context) error {
-		if decision.Write != nil {
-			if decision, err = a.commitContract(ctx, asked, facts, *decision.Write); err != nil {
-				return err
-			}
-		}
-		for _, effect := range decision.Effects {
-			if err := a.bring(ctx, effect); err != nil {
-				return asEffectError(err, deployment.CodeServerUnavailable)
-			}
-		}
-		return nil
-	})
-	return decision, err
-}
-
-// judge is the decision with what the contract and the model's file say, once the
-// verdict that it rests on is published. Meanwhile, another command has the slot.
-func (a *attempt) judge(ctx context.Context, asked handlers.Asked, facts *deployment.Facts, decision deployment.Decision) (_ deployment.Decision, err error) {
-	if a.number > 1 { // the first time, this was looked at in the queue
-		if err := a.notCancelled(ctx); err != nil {
-			return decision, err
-		}
-	}
-	if decision.Read != nil {
-		if decision, err = a.read(ctx, asked, facts, *decision.Read); err != nil {
-			return decision, err
-		}
-	}
-	if decision.Inspect == nil {
-		return decision, nil
-	}
-	if err := a.look(ctx, *decision.Inspect, a.say, facts); err != nil {
-		return decision, err
-	}
-	decision, err = asked.Decide(a.rec.Subject, *facts, a.command())
-	a.freeSlot()
-	return decision, cmp.Or(a.validated(ctx, decision), err)
-}
-
-// bring makes the effect true.
-func (a *attempt) bring(ctx context.Context, effect deployment.Effect) error {
-	name := deployment.Name(a.rec.Who.Name)
-	switch effect := effect.(type) {
-	case deployment.Serve:
-		return a.Target.Apply(ctx, name, effect, a.claimed.Sequence, a.say)
-	case deployment.Stop:
-		return a.Target.Stop(ctx, name, effect.Inactive, a.claimed.Sequence, a.say)
-	}
-	return nil
-}
 
 // command is the command as a decision sees it.
 func (a *attempt) command() deployment.Command {

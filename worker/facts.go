@@ -11,7 +11,7 @@ import (
 // around gathers what a decision may know besides the model that the command
 // names: what serves now, which prediction servers there are, if either
 // matters, and what the configuration says.
-func (w *Worker) around(ctx context.Context, asked handlers.Asked, rec record, before uint64, facts *deployment.Facts) (err error) {
+func (w *Worker) around(ctx context.Context, asked handlers.Asked, rec *record, before uint64, facts *deployment.Facts) (err error) {
 	facts.Policy = w.Policy
 	if state := rec.Subject.Deployment; asked.Compares && state != nil && state.Model != nil {
 		if facts.Current, err = w.servingModel(ctx, rec, state.Model.ID, before); err != nil {
@@ -28,7 +28,7 @@ func (w *Worker) around(ctx context.Context, asked handlers.Asked, rec record, b
 // is known since before it came to serve, and does not change: the view of it,
 // once it is shown, is as good as the ledger, which is read only if the view is
 // missing.
-func (w *Worker) servingModel(ctx context.Context, rec record, id deployment.Name, before uint64) (*deployment.Model, error) {
+func (w *Worker) servingModel(ctx context.Context, rec *record, id deployment.Name, before uint64) (*deployment.Model, error) {
 	if m := rec.Data.Registered; m != nil && m.ID == id { // by the command before, which is perhaps not shown yet
 		return m, nil
 	}

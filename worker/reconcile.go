@@ -107,7 +107,7 @@ func (r *run) mend(ctx context.Context, who Address, mended *Mended) error {
 	}
 	if newest.Sequence > rec.Watermark {
 		var due *wait
-		if err := r.mayTake(ctx, rec); err != nil && !errors.As(err, &due) {
+		if err := r.mayTake(ctx, &rec); err != nil && !errors.As(err, &due) {
 			return err
 		}
 		if due == nil && r.wake(who, everything) {

@@ -160,7 +160,7 @@ func ReadEvent(m jetstream.Message) (typ events.Type, data Data, err error) {
 }
 
 // earlier is what the tries before came to of the command with this token.
-func (r record) earlier(token string) Retry {
+func (r *record) earlier(token string) Retry {
 	switch {
 	case r.Claim != nil && r.Claim.Token == token:
 		return Retry{Token: token, Attempt: r.Claim.Attempt, HandedOver: r.Claim.HandedOver, First: cmp.Or(r.Claim.First, r.Claim.Sequence)}
@@ -187,7 +187,7 @@ func (d done) String() string {
 	return strings.Join([]string{d.Token, string(d.Outcome), d.Digest, strconv.FormatUint(d.Sequence, 10)}, ":")
 }
 
-func (t Thread) find(token string) (done, bool) {
+func (t *Thread) find(token string) (done, bool) {
 	for _, text := range t.Recent {
 		if !strings.HasPrefix(text, token) {
 			continue
@@ -206,7 +206,7 @@ func (t Thread) find(token string) (done, bool) {
 }
 
 // with is the list with one more finished command.
-func (t Thread) with(d done) []string {
+func (t *Thread) with(d done) []string {
 	recent := append(append(make([]string, 0, len(t.Recent)+1), t.Recent...), d.String())
 	return recent[max(0, len(recent)-recentKept):]
 }

@@ -20,7 +20,7 @@ type hints interface {
 
 // next is the next command whose turn it is; its Sequence is 0 when there is none
 // to be taken.
-func (w *Worker) next(ctx context.Context, rec record, known hints) (jetstream.Message, error) {
+func (w *Worker) next(ctx context.Context, rec *record, known hints) (jetstream.Message, error) {
 	from := rec.Watermark + 1
 	if known == nil {
 		return w.lookUp(ctx, rec.Who, from)

@@ -236,7 +236,7 @@ func (p *Projections) Operation(ctx context.Context, token string) (*OperationVi
 }
 
 // view is what the newest event of the record, which was read, makes the views show.
-func (r record) view() View {
+func (r *record) view() View {
 	v := newView(r.Who, r.Sequence, r.Outcome, r.Data)
 	v.Read = true
 	return v

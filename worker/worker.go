@@ -124,7 +124,7 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 				return 0, err
 			}
 			if rec.Claim != nil { // who holds it shows it; nothing has to be repaired yet
-				if err := w.mayTake(ctx, rec); err != nil {
+				if err := w.mayTake(ctx, &rec); err != nil {
 					return rec.Watermark, err
 				}
 			}
@@ -136,14 +136,14 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 			return rec.Watermark, nil
 		}
 		// 3. Turn: the oldest unfinished command goes first, whichever was delivered.
-		msg, err := w.next(ctx, rec, known)
+		msg, err := w.next(ctx, &rec, known)
 		if err != nil || msg.Sequence == 0 {
 			return rec.Watermark, err
 		}
 		if err := stopping.Err(); err != nil {
 			return rec.Watermark, err
 		}
-		after, err := w.carryOut(ctx, stopping, rec, msg)
+		after, err := w.carryOut(ctx, stopping, &rec, msg)
 		switch {
 		case errors.Is(err, errSuperseded):
 			if err := rec.showing.wait(); err != nil {
@@ -153,16 +153,17 @@ func (w *Worker) advance(ctx, stopping context.Context, who Address, sequence ui
 		case err != nil:
 			return rec.Watermark, err
 		default:
-			rec = after
+			rec = *after
 		}
 	}
 }
 
 // carryOut takes one command from decoding to its terminal event. It returns
-// where the history stands then; with an error, that is not known.
-func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstream.Message) (record, error) {
+// where the history stands then; with an error, that is not known. rec stays as it
+// was.
+func (w *Worker) carryOut(ctx, stopping context.Context, rec *record, msg jetstream.Message) (after *record, err error) {
 	if err := w.mayTake(ctx, rec); err != nil {
-		return record{}, err
+		return nil, err
 	}
 	a := w.attempt(rec, msg)
 	var (
@@ -170,7 +171,7 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 		facts    deployment.Facts
 		decision deployment.Decision
 	)
-	err := a.guard(func() error {
+	err = a.guard(func() error {
 		// 4. Decode the CloudEvent and check it against its schema.
 		operation, err := a.decode()
 		// 5. Dedupe: the same command was perhaps carried out before.
@@ -193,13 +194,13 @@ func (w *Worker) carryOut(ctx, stopping context.Context, rec record, msg jetstre
 	// 7. Claim, if there is anything to do. 8. Effect.
 	if err == nil && !decision.Idle() {
 		if err = a.begin(ctx, stopping, decision); err == nil {
-			decision, err = a.run(ctx, asked, facts, decision)
+			err = a.run(ctx, asked, facts, &decision)
 		}
 	}
 	// 9. Commit the outcome that this comes to. 10. Project it; the caller
 	// acknowledges. Whatever happened above, one of the two is said here.
 	err = a.conclude(ctx, decision, err)
-	return a.after, err
+	return &a.after, err
 }
 
 // newest is what the newest event about who says.
@@ -249,7 +250,7 @@ func (w *Worker) outcomeBefore(ctx context.Context, rec record) (record, error) 
 // mayTake reports, as a *wait, that the command whose turn it is must not be
 // taken yet: another worker has it, or its next attempt is not due. Times are
 // compared by the broker's clock alone.
-func (w *Worker) mayTake(ctx context.Context, rec record) error {
+func (w *Worker) mayTake(ctx context.Context, rec *record) error {
 	held := rec.Claim != nil && rec.Claim.Worker != w.ID
 	if !held && rec.Retry == nil {
 		return nil
