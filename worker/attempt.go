@@ -25,10 +25,10 @@ type attempt struct {
 	digest     string
 	number     int           // from 1
 	handedOver int           // of the earlier ones
-	since      time.Time     // when it got the slot that it has; zero: it has none
-	worked     time.Duration // how long it had one before
 	begun      uint64        // sequence of the started event of the first one; 0: this is it
 	deadline   time.Time     // by this process's clock; zero: not known
+	since      time.Time     // when it got the slot that it has; zero: it has none
+	worked     time.Duration // how long it had one before
 	raw        *Raw
 	first      *done        // the same command, carried out before
 	cancel     *CancelledBy // the command that cancels this one

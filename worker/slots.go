@@ -2,6 +2,7 @@ package worker
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -57,11 +58,9 @@ func (s *slots) enter(ctx context.Context) (waited bool, err error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for i, other := range s.waiting {
-		if other == turn {
-			s.waiting = append(s.waiting[:i], s.waiting[i+1:]...)
-			return true, ctx.Err()
-		}
+	if i := slices.Index(s.waiting, turn); i >= 0 {
+		s.waiting = slices.Delete(s.waiting, i, i+1)
+		return true, ctx.Err()
 	}
 	s.claimed-- // it was let in just now
 	s.letIn()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -29,72 +30,62 @@ func TestClaimedAhead(t *testing.T) {
 		}
 	}
 
-	s := newSlots(1)
-	if waited, err := s.enter(t.Context()); waited || err != nil {
-		t.Fatalf("the first: waited %t, %v", waited, err)
-	}
-	gone, leave := context.WithCancel(t.Context())
-	leave()
-	if waited, err := s.enter(gone); !waited || !errors.Is(err, context.Canceled) {
-		t.Fatalf("one that gives up: waited %t, %v", waited, err)
-	}
-	in := make(chan error)
-	go func() {
-		waited, err := s.enter(t.Context())
-		if !waited {
-			err = errors.New("it did not wait")
+	synctest.Test(t, func(t *testing.T) {
+		s := newSlots(1)
+		if waited, err := s.enter(t.Context()); waited || err != nil {
+			t.Fatalf("the first: waited %t, %v", waited, err)
 		}
-		in <- err
-	}()
-	for s.queued() == 0 {
-		select {
-		case err := <-in:
-			t.Fatalf("the second came in beside the first: %v", err)
-		default:
+		gone, leave := context.WithCancel(t.Context())
+		leave()
+		if waited, err := s.enter(gone); !waited || !errors.Is(err, context.Canceled) {
+			t.Fatalf("one that gives up: waited %t, %v", waited, err)
 		}
-	}
-	s.leave()
-	if err := <-in; err != nil {
-		t.Fatal(err)
-	}
-	s.leave()
-	if s.claimed != 0 || s.queued() != 0 {
-		t.Errorf("in the end: %d claimed, %d waiting, want none", s.claimed, s.queued())
-	}
+		in := false
+		go func() {
+			waited, err := s.enter(t.Context())
+			in = waited && err == nil
+		}()
+		synctest.Wait()
+		if in || len(s.waiting) != 1 {
+			t.Fatalf("the second beside the first: in %t, %d waiting, want one that waits", in, len(s.waiting))
+		}
+		s.leave()
+		synctest.Wait()
+		if !in {
+			t.Fatal("the second is not let in after the first")
+		}
+		s.leave()
+		if s.claimed != 0 || len(s.waiting) != 0 {
+			t.Errorf("in the end: %d claimed, %d waiting, want none", s.claimed, len(s.waiting))
+		}
+	})
 }
 
 // Waiting for a slot takes nothing from the time that a command has, the second time
 // either.
 func TestSecondSlotIsNotInTheDeadline(t *testing.T) {
 	t.Parallel()
-	a := &attempt{Worker: &Worker{slots: newSlots(1)}}
-	other := &attempt{Worker: a.Worker}
-	if err := other.takeSlot(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	before := time.Now()
-	a.deadline = before
-	got := make(chan error)
-	go func() { got <- a.takeSlotAgain(t.Context()) }()
-	select {
-	case err := <-got:
-		t.Fatalf("a slot that another command has: got it, %v", err)
-	case <-time.After(10 * time.Millisecond):
-	}
-	other.freeSlot()
-	if err := <-got; err != nil {
-		t.Fatal(err)
-	}
-	if later := a.deadline.Sub(before); later < 5*time.Millisecond {
-		t.Errorf("after a wait of 10 ms: the deadline is %s later", later)
-	}
-	if err := a.takeSlotAgain(t.Context()); err != nil { // it has one
-		t.Fatal(err)
-	}
-}
-
-func (s *slots) queued() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.waiting)
+	synctest.Test(t, func(t *testing.T) {
+		a := &attempt{Worker: &Worker{slots: newSlots(1)}}
+		other := &attempt{Worker: a.Worker}
+		if err := other.takeSlot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		before := time.Now()
+		a.deadline = before
+		var got error
+		go func() { got = a.takeSlotAgain(t.Context()) }()
+		<-time.After(time.Minute)
+		other.freeSlot()
+		synctest.Wait()
+		if got != nil || a.since.IsZero() {
+			t.Fatalf("the slot that another command had: %v, since %s", got, a.since)
+		}
+		if later := a.deadline.Sub(before); later != time.Minute {
+			t.Errorf("after a wait of a minute: the deadline is %s later", later)
+		}
+		if err := a.takeSlotAgain(t.Context()); err != nil { // it has one
+			t.Fatal(err)
+		}
+	})
 }
